@@ -1,0 +1,194 @@
+"""The one way every tool is run: command line, signals, streams, statuses, and the last flush.
+
+A filter hands its docstring and a function of a Run to `main`; nothing else of it opens, prints or exits.
+"""
+
+import os
+import signal
+import sys
+
+from tel import exits, stats, usage
+from tel.errors import BadData, TelError, UsageError
+
+
+def main(doc, work, argv=None):
+    """Run a tool: `work(run)` does the job and returns an exit status or None; this returns the status.
+
+    Every error becomes one line on stderr and a status of the table; a broken pipe and an interrupt kill silently.
+    """
+    tool = usage.tool_of(doc)
+    argv = sys.argv[1:] if argv is None else argv
+    _settle(argv)
+    try:
+        words = argv[: argv.index("--")] if "--" in argv else argv
+        if "--help" in words:
+            return _print(usage.manual(doc) + usage.exit_statuses())
+        if "--version" in words:
+            return _print(usage.version(tool))
+        return _run(tool, doc, work, argv)
+    except TelError as error:
+        stats.say(f"{tool}: {_words(error)}")
+        return error.status
+    except OSError as error:
+        stats.say(f"{tool}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        return exits.IO
+    except RecursionError:
+        stats.say(f"{tool}: the input is nested too deeply")
+        return exits.BAD_DATA
+    except Exception as error:
+        return _bug(tool, error)
+
+
+def _run(tool, doc, work, argv):
+    run = Run(tool, usage.parse(doc, argv))
+    try:
+        status = work(run)
+        run.finish()
+    except BaseException:
+        run.abandon()
+        raise
+    return status or exits.OK
+
+
+def _words(error):
+    if isinstance(error, UsageError):
+        return f"{error.reason}\n{error.cure}" if error.cure else f"{error}; --help tells what there is"
+    return str(error)
+
+
+def _bug(tool, error):
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    stats.say(f"{tool}: a bug: {error!r} at {os.path.basename(place.filename)}:{place.lineno}; please report it (TEL_DEBUG=1 shows more)")
+    if os.environ.get("TEL_DEBUG"):
+        stats.say(traceback.format_exc())
+    return exits.BUG
+
+
+def _settle(argv):
+    """Die by SIGPIPE and SIGINT like any filter; keep closed standard descriptors from being taken by files we open."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # the lowest free number: this one; using it the other way still fails
+
+
+def _print(text):
+    from tel import streams
+
+    out = streams.Output()
+    out.write(text.encode())
+    out.close()
+    return exits.OK
+
+
+class Run:
+    """One run of a tool: its options, inputs, output, rejects and counters.
+
+    Filters read `records()` or `lines()` and hand what comes out to `write()`; `finish()` and `abandon()` are ours.
+    """
+
+    def __init__(self, tool, options):
+        from tel import ends, rejects, streams
+
+        self.tool, self.options = tool, options
+        self._summary = stats.format_of(options["--summary"]) if options["--summary"] else None
+        self.max_line = options.size("--max-line")
+        self.stats, self.ends = stats.Stats(tool), ends.Ends()
+        limit = rejects.Limit(options["--max-bad"]) if options.get("--max-bad") else None
+        self.out = streams.Output(unbuffered=options["--unbuffered"])
+        self.rejects = rejects.Rejects(tool, self.stats, options.get("--rejects"), limit)
+
+    def inputs(self, paths=None, check=None):
+        """Yield the Inputs of the operands, each opened when its turn comes; standard input if there are none."""
+        from tel import streams
+
+        if paths is None:
+            paths = self.options.get("FILE") or [streams.STDIN]
+        for path in paths:
+            source = streams.Input(path, check)
+            self.stats.inputs.append(source)
+            yield source
+
+    def lines(self, source, given=None):
+        """Yield the (where, line) pairs of an Input that are no end records; these are heard and counted.
+
+        `given()` tells, at the end, whether the input is whole without an end record; a named file always is.
+        """
+        from tel import streams
+
+        named = source.path != streams.STDIN
+        numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
+        body = self.ends.body(numbered, source.name, given or (lambda: named), lambda: self.stats.written)
+        return self._counted(self._watched(body), source)
+
+    def _watched(self, items):
+        return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
+
+    def _counted(self, lines, source):
+        for line in lines:
+            self.stats.read += 1
+            yield f"{source.name}:{source.line}", line
+
+    def records(self):
+        """Yield the Records of all inputs; lines that are none are rejected."""
+        from tel import records
+
+        for source in self.inputs():
+            for where, line in self.lines(source):
+                try:
+                    yield records.parse(self.whole_line(line), where)
+                except BadData as error:
+                    self.rejects.line(error, where, line)
+
+    @staticmethod
+    def whole_line(line):
+        """The line itself; BadData if it is one that is too long to be held."""
+        if line.__class__ is not bytes:
+            raise line.error()
+        return line
+
+    def write(self, lines):
+        """Write lines (bytes), then the end records that the input allows; say so if it allows none."""
+        for line in lines:
+            self.out.line(line)
+            self.stats.written += 1
+        self.vouch()
+
+    def vouch(self, **more):
+        """Write the end records of what was written, if the input was whole, with further fields in each."""
+        for line in self.ends.vouch(self.tool, self.stats.written, more):
+            self.out.line(line)
+        if self.ends.broken:
+            stats.say(f"{self.tool}: {self.ends.faults[0]}: so this stream gets no end record either")
+
+    def finish(self):
+        """Close everything with every error seen, then print and write the counters."""
+        self.out.close()
+        self.rejects.close()
+        self._tell()
+
+    def abandon(self):
+        """Close what can be closed after an error: good lines before it are written, the counters told."""
+        for close in (self.out.close, self.rejects.close, self._tell):
+            try:
+                close()
+            except TelError:
+                pass
+
+    def _tell(self):
+        self.stats.bytes_out = self.out.written
+        if self.options["--metrics"]:
+            self.stats.write_metrics(self.options["--metrics"])
+        if self._summary:
+            self.stats.print_summary(self._summary)
+
+
+def _numbered(lines, source):
+    """Yield the lines, keeping the number of the current one in `source.line`."""
+    for source.line, line in enumerate(lines, 1):
+        yield line

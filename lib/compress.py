@@ -1,0 +1,128 @@
+"""Compressed bytes in and out: every codec by its magic bytes, and zstd frames with a seek table.
+
+The one user of `zstandard`. Compressed input is read member by member, frame by frame; a member that is still open
+at the end of the input, or bytes that begin no member, are errors, whatever the codec's own library would let pass.
+The seek table is that of the zstd seekable format: a skippable frame at the end of the file that lists the sizes of
+all frames (https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md).
+"""
+
+import struct
+from collections import namedtuple
+
+from tel.errors import BadData
+
+Codec = namedtuple("Codec", "name magics decoder padding")  # decoder() -> (decompressor, the class of its errors)
+
+SKIPPABLE = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
+SEEK_TABLE_MAGIC, SEEKABLE_MAGIC = 0x184D2A5E, 0x8F92EAB1
+MAGIC_LENGTH = 6
+
+
+def _gzip():
+    import zlib
+
+    return zlib.decompressobj(wbits=31), zlib.error
+
+
+def _bzip2():
+    import bz2
+
+    return bz2.BZ2Decompressor(), OSError
+
+
+def _xz():
+    import lzma
+
+    return lzma.LZMADecompressor(), lzma.LZMAError
+
+
+def _zstd():
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError
+
+
+CODECS = (
+    Codec("gzip", (b"\x1f\x8b",), _gzip, b"\0"),
+    Codec("xz", (b"\xfd7zXZ\0",), _xz, b"\0"),
+    Codec("lzma", (b"\x5d\0\0",), _xz, b""),
+    Codec("bzip2", (b"BZh",), _bzip2, b""),
+    Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b""),
+)
+
+
+def codec_of(head):
+    """The codec whose magic bytes begin `head` (at least MAGIC_LENGTH bytes of it), or None for plain bytes.
+
+    >>> codec_of(b"BZh91AY").name
+    'bzip2'
+    """
+    return next((codec for codec in CODECS if head.startswith(codec.magics)), None)
+
+
+def decompress(codec, blocks):
+    """Yield the plain bytes of an iterable of compressed blocks: all members of it, each of them whole.
+
+    Raises BadData `truncated` for a member cut short and `corrupt` for anything that is no member.
+    """
+    decoder = None
+    for block in blocks:
+        while block:
+            if decoder is None:
+                block = block.lstrip(codec.padding) if codec.padding else block
+                if not block:
+                    break
+                decoder, failure = codec.decoder()
+            try:
+                plain = decoder.decompress(block)
+            except failure as error:
+                raise BadData("corrupt", f"corrupt {codec.name} data: {error}") from None
+            if plain:
+                yield plain
+            if not decoder.eof:
+                break
+            block, decoder = decoder.unused_data, None
+    if decoder is not None:
+        raise BadData("truncated", f"truncated {codec.name} data: the last member is cut short")
+
+
+def frame(plain, level):
+    """One zstd frame of the bytes, with its content size and a checksum."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress(plain)
+
+
+def seek_table(sizes):
+    """The seek table of frames with these (compressed, plain) sizes in bytes, as a skippable frame.
+
+    >>> len(seek_table([(10, 20), (30, 40)]))
+    33
+    """
+    entries = b"".join(struct.pack("<II", *pair) for pair in sizes)
+    footer = struct.pack("<IBI", len(sizes), 0, SEEKABLE_MAGIC)
+    return struct.pack("<II", SEEK_TABLE_MAGIC, len(entries) + len(footer)) + entries + footer
+
+
+def read_seek_table(file, size):
+    """The (compressed, plain) sizes in the seek table of an open file of `size` bytes.
+
+    Raises BadData `truncated` if the file does not end with a table that accounts for all its bytes: so a file cut
+    anywhere, at the end of a frame too, is known by the file alone.
+    """
+    cut = BadData("truncated", "cut short or damaged: it does not end with the seek table of its frames")
+    if size < 17:
+        raise cut
+    file.seek(size - 9)
+    count, flags, magic = struct.unpack("<IBI", file.read(9))
+    width = 12 if flags & 0x80 else 8
+    length = 8 + count * width + 9
+    if magic != SEEKABLE_MAGIC or length > size:
+        raise cut
+    file.seek(size - length)
+    table = file.read(length)
+    sizes = [struct.unpack_from("<II", table, 8 + i * width) for i in range(count)]
+    header = struct.unpack_from("<II", table)
+    if header != (SEEK_TABLE_MAGIC, length - 8) or sum(pair[0] for pair in sizes) + length != size:
+        raise cut
+    return sizes

@@ -1,0 +1,52 @@
+"""What a tool tells its user when it stops: the place, the reason, the cure, and the exit status."""
+
+from tel import exits
+
+
+class TelError(Exception):
+    """An error meant for people; `str()` is `where: reason; cure` with the parts that are known."""
+
+    status = exits.BUG
+
+    def __init__(self, reason, where=None, cure=None):
+        super().__init__(reason)
+        self.reason, self.where, self.cure = reason, where, cure
+
+    def __str__(self):
+        place = f"{self.where}: " if self.where else ""
+        cure = f"; {self.cure}" if self.cure else ""
+        return f"{place}{self.reason}{cure}"
+
+
+class UsageError(TelError):
+    """The command line, or a file the user wrote for us, asks for what cannot be."""
+
+    status = exits.USAGE
+
+
+class BadData(TelError):
+    """A line, or a part of one, that is not what it should be; `error_type` is its reason in one word."""
+
+    status = exits.BAD_DATA
+
+    def __init__(self, error_type, reason, where=None, cure=None):
+        super().__init__(reason, where, cure)
+        self.error_type = error_type
+
+
+class NoInput(TelError):
+    """An input that is not there, is a directory, or may not be read."""
+
+    status = exits.NO_INPUT
+
+
+class IOFailed(TelError):
+    """The system could not read or write, or the store is not what it should be."""
+
+    status = exits.IO
+
+
+class NotWhole(TelError):
+    """The stream is not whole, or somebody else is busy with the same thing: the same command may work later."""
+
+    status = exits.TEMPORARY

@@ -1,0 +1,121 @@
+"""Records: one line of JSON for one ping, its small fields first and the ping's own bytes last.
+
+    {"id":"<document id>","date":"20130901","info":{...},"revision":{...},"ping":{...}}
+
+A tool that asks for the small fields alone never parses the ping: the line is split at the first `,"ping":`, which
+cannot stand inside a JSON string, where quotes are escaped.
+"""
+
+from tel import jsonl
+from tel.errors import BadData
+
+SPLIT = b',"ping":'
+SMALL_FIELDS = ("id", "date", "info")
+
+
+class Record:
+    """One record: its small fields parsed, its ping as the bytes of a JSON object.
+
+    `small` is the dict of all fields but the ping, `head` its text up to the ping; `where` is the place it was read
+    at, `original` the line it came as (for rejects).
+    """
+
+    __slots__ = ("small", "head", "ping", "where", "original")
+
+    def __init__(self, small, ping, where=None, head=None, original=None):
+        self.small, self.ping, self.where = small, ping, where
+        self.head, self.original = head, original
+
+    @property
+    def id(self):
+        """The document id."""
+        return self.small["id"]
+
+    @property
+    def info(self):
+        """The few scalar fields that later tools ask for (dict)."""
+        return self.small["info"]
+
+    @property
+    def revision(self):
+        """What tel-resolve found: {"repository", "node", "sha256", "by"}, or None for a ping without histograms."""
+        return self.small.get("revision")
+
+    def with_ping(self, ping):
+        """The same record with other bytes for a ping."""
+        return Record(self.small, ping, self.where, self.head, self.original)
+
+    def with_fields(self, **fields):
+        """The same record with some small fields set."""
+        return Record({**self.small, **fields}, self.ping, self.where, None, self.original)
+
+    def document(self, members=()):
+        """The ping parsed, as a jsonl.Document; BadData if it is not a JSON object.
+
+        Bytes that looked like the ping may hold fields that follow it (jq appends them): then the line is parsed whole.
+        """
+        try:
+            document = jsonl.Document(self.ping, members)
+        except BadData:
+            if self.head is None:
+                raise
+            whole = _whole(self.original, self.where)
+            self.small, self.head, self.ping = whole.small, None, whole.ping
+            document = jsonl.Document(self.ping, members)
+        if not isinstance(document.value, dict):
+            raise BadData("not_an_object", "the ping is not a JSON object", self.where)
+        return document
+
+    def line(self):
+        """The record as a line, without the newline.
+
+        >>> Record({"id": "a", "date": "20130901", "info": {}}, b'{"ver":1}').line()
+        b'{"id":"a","date":"20130901","info":{},"ping":{"ver":1}}'
+        """
+        head = self.head if self.head is not None else jsonl.dumps(self.small)[:-1]
+        return head + SPLIT + self.ping + b"}"
+
+
+def parse(line, where=None):
+    """The Record of a line of ours. Raises BadData: `not_json`, `not_a_record` and what jsonl raises.
+
+    >>> parse(b'{"id":"a","date":"20130901","info":{},"revision":null,"ping":{"ver":1}}').ping
+    b'{"ver":1}'
+    """
+    return _split(line, where) or _whole(line, where)
+
+
+def _split(line, where):
+    """The record by splitting its bytes, or None where only a full parse can tell."""
+    head, found, ping = line.partition(SPLIT)
+    if not found or not ping.startswith(b"{") or not ping.endswith(b"}}"):
+        return None
+    try:
+        small = jsonl.loads(head + b"}")
+    except BadData:
+        return None
+    if not _is_small(small):
+        return None
+    return Record(small, ping[:-1], where, head, line)
+
+
+def _whole(line, where):
+    """The record of a line whose fields come in another order, or with white space between them."""
+    document = jsonl.loads(line)
+    if not isinstance(document, dict) or not isinstance(document.get("ping"), dict):
+        raise BadData("not_a_record", "not a record: a JSON object with id, date, info and ping is expected", where)
+    ping = document.pop("ping")
+    if not _is_small(document):
+        raise BadData("not_a_record", "not a record: id and date are strings, info is an object", where)
+    return Record(document, jsonl.dumps(ping), where, None, line)
+
+
+def _is_small(small):
+    return (
+        isinstance(small, dict)
+        and "ping" not in small
+        and isinstance(small.get("id"), str)
+        and isinstance(small.get("date"), str)
+        and isinstance(small.get("info"), dict)
+        and isinstance(small.get("revision", {}), (dict, type(None)))
+    )

@@ -1,0 +1,218 @@
+"""Bytes in and out: files and standard input to lines, lines to standard output.
+
+Lines are bytes, split on `\\n` only, so that the locale cannot matter. Standard output is opened, flushed and closed
+here, so that a disk that fills up with the last byte is still an error.
+"""
+
+import io
+import itertools
+import os
+import stat
+
+from tel import compress
+from tel.errors import BadData, IOFailed, NoInput
+
+BLOCK = 1 << 18
+COMPRESSED_BLOCK = 1 << 14  # a small block bounds what a decompression bomb can unfold to at once
+MAX_LINE = 32 << 20
+STDIN = "-"
+
+
+class Input:
+    """One named source of bytes: a file, or standard input for `-`; compressed data comes out plain.
+
+    `name` is for messages, `size` its bytes on disk (None where that says nothing), `consumed` those read so far.
+    `check(file, size)` may look at a regular file before it is read. Raises NoInput where it cannot be opened.
+    """
+
+    def __init__(self, path, check=None):
+        self.path, self.consumed = path, 0
+        self.name = "standard input" if path == STDIN else path
+        self._file = _open(path)
+        status = os.fstat(self._file.fileno())
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        if check:
+            self._checked(check)
+
+    def _checked(self, check):
+        if self.size is None:
+            raise NoInput("is not a regular file", self.name)
+        try:
+            check(self._file, self.size)
+        except BadData as error:
+            error.where = error.where or self.name
+            raise
+        self._file.seek(0)
+
+    def _raw(self, head, size):
+        while head:
+            self.consumed += len(head)
+            yield head
+            head = self._read(size)
+
+    def _read(self, size):
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise IOFailed(f"cannot read: {error.strerror}", self.name) from None
+
+    def blocks(self):
+        """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
+        with self._file:
+            head = self._read(COMPRESSED_BLOCK)
+            while 0 < len(head) < compress.MAGIC_LENGTH:
+                more = self._read(COMPRESSED_BLOCK)
+                if not more:
+                    break
+                head += more
+            codec = compress.codec_of(head)
+            if codec is None:
+                yield from self._raw(head, BLOCK)
+                return
+            try:
+                yield from compress.decompress(codec, self._raw(head, COMPRESSED_BLOCK))
+            except BadData as error:
+                error.where = error.where or self.name
+                raise
+
+
+def _open(path):
+    try:
+        if path == STDIN:
+            return io.FileIO(0, "rb", closefd=False)
+        file = io.FileIO(path, "rb")
+    except IsADirectoryError:
+        raise NoInput("is a directory, not a file", path) from None
+    except (OSError, ValueError) as error:
+        raise NoInput(f"cannot be opened: {getattr(error, 'strerror', None) or error}", path) from None
+    return file
+
+
+class Overlong:
+    """A line longer than the limit: `chunks()` yields its bytes, so that it can be kept without being held."""
+
+    def __init__(self, limit, chunks):
+        self.limit, self._chunks = limit, chunks
+
+    def chunks(self):
+        """Yield the rest of the line's bytes; what is not asked for is skipped."""
+        return self._chunks
+
+    def error(self):
+        """The BadData that such a line is."""
+        return BadData("line_too_long", f"a line of more than {self.limit} bytes", cure="raise --max-line if it is a real one")
+
+
+def lines(blocks, limit=MAX_LINE):
+    """Yield the lines of an iterable of byte blocks without their `\\n`; a line over `limit` as an Overlong.
+
+    >>> list(lines([b"a\\nb", b"c\\n", b"d"]))
+    [b'a', b'bc', b'd']
+    """
+    blocks, rest, held = iter(blocks), [], 0
+    while True:
+        block = next(blocks, None)
+        if block is None:
+            break
+        head, newline, tail = block.partition(b"\n")
+        if not newline:
+            rest.append(block)
+            held += len(block)
+            if held > limit:
+                after = []
+                yield from _overlong(limit, rest, blocks, after)
+                blocks, rest, held = itertools.chain(after, blocks), [], 0
+            continue
+        rest.append(head)
+        first = b"".join(rest)
+        *whole, last = tail.split(b"\n")
+        for line in (first, *whole):
+            yield line if len(line) <= limit else Overlong(limit, iter((line,)))
+        rest, held = ([last], len(last)) if last else ([], 0)
+    if held:
+        last = b"".join(rest)
+        yield last if len(last) <= limit else Overlong(limit, iter((last,)))
+
+
+def _overlong(limit, held, blocks, after):
+    """Yield one Overlong that starts with `held` and reads `blocks` to the line's end; `after` gets what follows it."""
+
+    def chunks():
+        yield from held
+        held.clear()
+        for block in blocks:
+            head, newline, tail = block.partition(b"\n")
+            yield head
+            if newline:
+                after.append(tail)
+                return
+
+    reading = chunks()
+    yield Overlong(limit, reading)
+    for _ in reading:
+        pass
+
+
+class Output:
+    """Standard output, or a file of ours: buffered, counted, and closed with every error seen.
+
+    `unbuffered` hands each write to the system at once. Raises IOFailed; SIGPIPE is left to kill the process.
+    """
+
+    def __init__(self, fd=1, name="standard output", unbuffered=False):
+        self.name, self.written = name, 0
+        self._file = io.BufferedWriter(io.FileIO(fd, "wb"), BLOCK)
+        self._write, self._unbuffered = self._file.write, unbuffered
+
+    def write(self, data):
+        """Write bytes, all of them."""
+        try:
+            self._write(data)
+            if self._unbuffered:
+                self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from None
+        self.written += len(data)
+
+    def line(self, data):
+        """Write one line, adding its `\\n`."""
+        self.write(data + b"\n")
+
+    def close(self):
+        """Flush and close; the last bytes may fail too. What failed before is not tried again."""
+        try:
+            if not self._file.raw.closed:
+                self._file.close()
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error):
+        try:
+            self._file.raw.close()  # what is buffered cannot be written: a later close must not try again
+        except OSError:
+            pass
+        return IOFailed(f"cannot write: {error.strerror}", self.name)
+
+
+def create(path):
+    """A new file as an Output, replacing what is there. Raises IOFailed.
+
+    Written as it comes, not by rename: what a killed tool had found out stays readable.
+    """
+    try:
+        return Output(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666), path)
+    except OSError as error:
+        raise IOFailed(f"cannot be created: {error.strerror}", path) from None
+
+
+def replace(path, data):
+    """Write a whole file at once: a reader sees the old one or the new one, never half. Raises IOFailed."""
+    staged = f"{path}.{os.getpid()}.new"
+    try:
+        with open(staged, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staged, path)
+    except OSError as error:
+        raise IOFailed(f"cannot be written: {error.strerror}", path) from None

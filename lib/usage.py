@@ -1,0 +1,184 @@
+"""Command lines: a tool's docstring is its parser, its help and its manual; docopt made polite.
+
+The one user of docopt. A line `<name options>` in a docstring stands for a block of options that several tools share.
+"""
+
+import os
+import re
+import time
+
+from tel import __version__, exits
+from tel.errors import UsageError
+
+SHARED = {
+    "<common options>": """\
+  --summary[=FORMAT]  Say on stderr, at the end, what was read, written and
+                      rejected: text (the default) or json.
+  --progress          Say on stderr, each second, how far it has got.
+  --metrics FILE      Write the counters to FILE in the Prometheus text format.
+  --max-line SIZE     Longest line to accept [default: 32M].
+  -u, --unbuffered    Hand on each line at once.
+  --help              Print this text.
+  --version           Print the version.""",
+    "<reject options>": """\
+  --rejects FILE      Keep bad data in FILE, one JSON line each, and go on;
+                      without it the first bad line ends the run.
+  --max-bad N|P%      Exit 65 if more lines than that are bad.""",
+    "<definitions options>": """\
+  --histograms DIR    The definitions cache (environment: TEL_HISTOGRAMS)
+                      [default: $XDG_CACHE_HOME/tel/histograms].""",
+}
+
+_OPTION_LINE = re.compile(r"^  (-\S.*?)(?:  |$)", re.MULTILINE)
+_WORD = re.compile(r"(--?[\w-]+)(\[?[= ])?([A-Z%|]+)?")
+
+
+def manual(doc):
+    """A tool's whole text: its docstring with the shared options written out."""
+    for name, block in SHARED.items():
+        doc = doc.replace(f"  {name}", block)
+    return doc.strip() + "\n"
+
+
+def exit_statuses():
+    """The table of exit statuses as the last section of every help text."""
+    return "\nExit status:\n" + "".join(f"  {status:<4}{meaning}\n" for status, meaning in exits.MEANINGS.items())
+
+
+def tool_of(doc):
+    """The tool's name, from the first words of its docstring.
+
+    >>> tool_of("tel-cat - print stored records")
+    'tel-cat'
+    """
+    return doc.split(None, 1)[0]
+
+
+def options_of(doc):
+    """Every option a text defines: {name: "" (a switch), "VALUE" or "[VALUE]" (the value may be left out)}.
+
+    >>> options_of("Options:\\n  -n N, --number N  How many.\\n  --summary[=FORMAT]  Say.\\n  --help  Help.")
+    {'-n': 'N', '--number': 'N', '--summary': '[FORMAT]', '--help': ''}
+    """
+    found = {}
+    for line in _OPTION_LINE.findall(doc[doc.find("Options:") :]):
+        for name, joint, value in _WORD.findall(line):
+            found[name] = f"[{value}]" if (joint or "").startswith("[") else value
+    return found
+
+
+class Options(dict):
+    """The parsed command line, with readers that name the option when its value is of the wrong form."""
+
+    def number(self, name):
+        """A whole number >= 0, or None where the option is not given."""
+        text = self[name]
+        if text is None:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise UsageError(f"{name} takes a whole number, not {text!r}")
+        return int(text)
+
+    def size(self, name):
+        """A size in bytes: `4096`, `64K`, `64M`, `1G` (powers of 1024)."""
+        text = self[name]
+        match = re.fullmatch(r"(\d+)([KMG]?)", text, re.ASCII)
+        if not match:
+            raise UsageError(f"{name} takes a size like 4096, 64M or 1G, not {text!r}")
+        return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+
+    def date(self, name):
+        """A date as YYYYMMDD, from `20130903` or `2013-09-03`; today (UTC) where the option is not given."""
+        text = self[name]
+        if text is None:
+            return time.strftime("%Y%m%d", time.gmtime())
+        match = re.fullmatch(r"(\d{4})(-?)(\d\d)\2(\d\d)", text, re.ASCII)
+        try:
+            time.strptime("".join(match.group(1, 3, 4)), "%Y%m%d")
+        except (AttributeError, ValueError):
+            raise UsageError(f"{name} takes a date like 20130903 or 2013-09-03, not {text!r}") from None
+        return "".join(match.group(1, 3, 4))
+
+    def histograms(self):
+        """The directory of the definitions cache."""
+        given = self["--histograms"]
+        if given and not given.startswith("$XDG_CACHE_HOME"):
+            return given
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        return os.environ.get("TEL_HISTOGRAMS") or os.path.join(cache, "tel", "histograms")
+
+
+def parse(doc, argv):
+    """The Options of a command line. Raises UsageError that names the word it does not understand."""
+    text = manual(doc)
+    known = options_of(text)
+    argv = _checked(known, argv)
+    import docopt
+
+    try:
+        parsed = docopt.docopt(text.replace("[=FORMAT]", "=FORMAT"), argv, help=False)
+    except docopt.DocoptExit:
+        raise UsageError("the operands do not fit", cure=usage_section(text)) from None
+    return Options(parsed)
+
+
+def usage_section(text):
+    """The usage lines of a text.
+
+    >>> usage_section("tel-x - do\\n\\nUsage:\\n  tel-x [FILE]\\n\\nMore.")
+    'Usage:\\n  tel-x [FILE]'
+    """
+    return text[text.index("Usage:") :].split("\n\n", 1)[0]
+
+
+def _checked(known, argv):
+    """The arguments, with values that were left out filled in. Raises UsageError for any option not in `known`."""
+    checked, rest = [], list(argv)
+    while rest:
+        word = rest.pop(0)
+        checked.append(word)
+        if word == "--":
+            return checked + rest
+        if word.startswith("--"):
+            _check_long(known, checked, rest)
+        elif word.startswith("-") and word != "-":
+            _check_short(known, word, checked, rest)
+    return checked
+
+
+def _check_long(known, checked, rest):
+    name, equals, _ = checked[-1].partition("=")
+    if name not in known:
+        raise UsageError(f"unknown option {name}")
+    if equals and not known[name]:
+        raise UsageError(f"option {name} takes no value")
+    if known[name].startswith("[") and not equals:
+        checked[-1] = f"{name}=text"
+    elif known[name] and not equals:
+        _take_value(name, checked, rest)
+
+
+def _check_short(known, word, checked, rest):
+    for at, letter in enumerate(word[1:], 2):
+        name = f"-{letter}"
+        if name not in known:
+            raise UsageError(f"unknown option {name}")
+        if known[name]:
+            if at == len(word):
+                _take_value(name, checked, rest)
+            return
+
+
+def _take_value(name, checked, rest):
+    if not rest:
+        raise UsageError(f"option {name} needs a value")
+    checked.append(rest.pop(0))
+
+
+def version(tool):
+    """The text of --version.
+
+    >>> version("tel-cat").split()[0]
+    'tel-cat'
+    """
+    return f"{tool} {__version__}\n"
