@@ -117,14 +117,20 @@ class Run:
     def lines(self, source, given=None):
         """Yield the (where, line) pairs of an Input that are no end records; these are heard and counted.
 
-        `given()` tells, at the end, whether the input is whole without an end record; a named file always is.
+        A named file is whole without an end record; for standard input `given()` tells, at its end.
         """
         from tel import streams
 
         named = source.path != streams.STDIN
         numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
-        body = self.ends.body(numbered, source.name, given or (lambda: named), lambda: self.stats.written)
+        whole = (lambda: True) if named else (given or (lambda: False))
+        body = self.ends.body(numbered, source.name, whole, lambda: self.stats.written)
         return self._counted(self._watched(body), source)
+
+    def all_lines(self, given=None):
+        """Yield the (where, line) pairs of all inputs, as `lines` does."""
+        for source in self.inputs():
+            yield from self.lines(source, given)
 
     def _watched(self, items):
         return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
@@ -136,21 +142,13 @@ class Run:
 
     def records(self):
         """Yield the Records of all inputs; lines that are none are rejected."""
-        from tel import records
+        from tel import records, streams
 
-        for source in self.inputs():
-            for where, line in self.lines(source):
-                try:
-                    yield records.parse(self.whole_line(line), where)
-                except BadData as error:
-                    self.rejects.line(error, where, line)
-
-    @staticmethod
-    def whole_line(line):
-        """The line itself; BadData if it is one that is too long to be held."""
-        if line.__class__ is not bytes:
-            raise line.error()
-        return line
+        for where, line in self.all_lines():
+            try:
+                yield records.parse(streams.held(line), where)
+            except BadData as error:
+                self.rejects.line(error, where, line)
 
     def write(self, lines):
         """Write lines (bytes), then the end records that the input allows; say so if it allows none."""
@@ -164,7 +162,28 @@ class Run:
         for line in self.ends.vouch(self.tool, self.stats.written, more):
             self.out.line(line)
         if self.ends.broken:
-            stats.say(f"{self.tool}: {self.ends.faults[0]}: so this stream gets no end record either")
+            self.say(f"{self.ends.faults[0]}: so this stream gets no end record either")
+
+    def demand_whole(self):
+        """Raise NotWhole unless the input was whole, and of --expect streams; --partial waives it."""
+        if not self.options["--partial"]:
+            self.ends.demand(self.options.number("--expect"))
+
+    def print_paths(self, paths):
+        """Write paths, one a line, as bytes of the file system."""
+        for path in paths:
+            self.out.line(os.fsencode(path))
+
+    def schema(self):
+        """The description of the schema that --schema names, or of the default one."""
+        from tel import schema
+
+        path = self.options["--schema"]
+        return schema.read(path).description if path else schema.DEFAULT
+
+    def say(self, message):
+        """One line on stderr."""
+        stats.say(f"{self.tool}: {message}")
 
     def finish(self):
         """Close everything with every error seen, then print and write the counters."""

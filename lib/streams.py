@@ -103,6 +103,13 @@ class Overlong:
         return BadData("line_too_long", f"a line of more than {self.limit} bytes", cure="raise --max-line if it is a real one")
 
 
+def held(line):
+    """The line itself; BadData `line_too_long` if it is an Overlong."""
+    if line.__class__ is not bytes:
+        raise line.error()
+    return line
+
+
 def lines(blocks, limit=MAX_LINE):
     """Yield the lines of an iterable of byte blocks without their `\\n`; a line over `limit` as an Overlong.
 

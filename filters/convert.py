@@ -1,0 +1,41 @@
+"""tel-convert - turn histograms into the compact storage format, or back
+
+Usage:
+  tel-convert [options] [FILE...]
+
+Reads records and turns each histogram of a `ver` 1 ping into an array of the counts of all its buckets and five
+statistics, which makes it a `ver` 2 ping:
+
+    [b0, b1, ... bN, sum, log_sum, log_sum_squares, sum_squares_lo, sum_squares_hi]
+
+A statistic that the ping lacks is -1. Everything else in the ping stays byte for byte as it was. Pings of another
+kind pass unchanged. A histogram that does not fit its definition is rejected, as by tel-validate.
+
+Options:
+  --expand            Turn arrays back into histograms as clients send them:
+                      ver 2 to 1. Buckets whose count is 0, and statistics
+                      that are -1, are left out.
+  <definitions options>
+  <reject options>
+  <common options>
+
+Examples:
+  tel-resolve export.ndjson.gz | tel-validate --rejects bad.ndjson | tel-convert > compact.ndjson
+  tel-convert --expand < compact.ndjson
+"""
+
+from tel import cli
+
+
+def work(run):
+    """Convert all records, one way or the other."""
+    from tel import convert, revisions
+
+    change = convert.expand_all if run.options["--expand"] else convert.convert
+    converted = change(run.records(), revisions.Cache(run.options.histograms()), run.rejects)
+    run.write(record.line() for record in converted)
+
+
+def main():
+    """The console script."""
+    return cli.main(__doc__, work)

@@ -1,0 +1,61 @@
+"""Which part of a store is meant: conditions on dimensions, from a filter file or from `name=value` words."""
+
+from tel.errors import UsageError
+from tel.schema import ANY, Dimension
+
+ALIASES = {
+    "date": "submission_date",
+    "app": "appName",
+    "channel": "appUpdateChannel",
+    "version": "appVersion",
+    "build": "appBuildID",
+}
+
+
+def conditions(words):
+    """The Dimensions of `name=value` words: several values of one name are alternatives, `a..b` is a range.
+
+    >>> [(d.name, d.allowed) for d in conditions(["channel=beta", "channel=esr", "date=20130901..20130930"])]
+    [('appUpdateChannel', ['beta', 'esr']), ('submission_date', {'min': '20130901', 'max': '20130930'})]
+    """
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--where takes NAME=VALUE, not {word!r}")
+        values.setdefault(ALIASES.get(name, name), []).append(value)
+    return [Dimension(name, _allowed(name, chosen)) for name, chosen in values.items()]
+
+
+def _allowed(name, chosen):
+    low, dots, high = chosen[0].partition("..")
+    if not dots:
+        return chosen
+    if len(chosen) > 1:
+        raise UsageError(f"--where {name} takes one range, or values, not both")
+    ends = {"min": low, "max": high}
+    return {name: end for name, end in ends.items() if end} or ANY
+
+
+class Selection:
+    """Which directories of a store meet all conditions. Raises UsageError for one on a field that is no dimension."""
+
+    def __init__(self, names, conditions):
+        for condition in conditions:
+            if condition.name not in names:
+                raise UsageError(f"the store has no dimension {condition.name}; it has {', '.join(names)}")
+        self._levels = [[c for c in conditions if c.name == name] for name in names]
+        self._known = {"": True}
+
+    def selects(self, directory):
+        """Whether a directory, relative to the store, is meant; each of its parents is judged once.
+
+        >>> Selection(["reason", "appName"], conditions(["appName=Firefox"])).selects("daily/Firefox")
+        True
+        """
+        found = self._known.get(directory)
+        if found is None:
+            parent, _, name = directory.rpartition("/")
+            level = self._levels[directory.count("/")]
+            found = self._known[directory] = self.selects(parent) and all(one.allows_name(name) for one in level)
+        return found

@@ -1,0 +1,150 @@
+"""The store on disk: its directories, its commit records, and what a reader may believe of them.
+
+    <store>/.tel/schema.json            the dimensions
+    <store>/.tel/commits/<batch>.json   one record for each batch that is stored: its files, counts and checksums
+    <store>/.tel/staging/<batch>/       what a writer has not published yet
+    <store>/<dimension>/.../<batch>-001.v2.zst
+
+A file belongs to the store if a commit record lists it. A symbolic link in place of anything of ours is refused.
+"""
+
+import hashlib
+import os
+import re
+import stat
+
+from tel import jsonl, schema, streams
+from tel.errors import BadData, IOFailed, NoInput
+
+CONTROL = ".tel"
+SUFFIX = ".v2.zst"
+
+
+def batch_name(id):
+    """A batch id as part of file names: itself, or, if it could not be one, cleaned and with a hash of the original.
+
+    >>> batch_name("2013-09-01"), batch_name("a/b")
+    ('2013-09-01', 'a_b-c14cddc033f64b9d')
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", id):
+        return id
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "_", id).lstrip(".")[:80]
+    return f"{cleaned}-{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:16]}"
+
+
+def sync_directory(path):
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Store:
+    """A store that is there. Raises NoInput if it is not, IOFailed if its own parts are not what they should be."""
+
+    def __init__(self, root):
+        self.root = root = os.path.normpath(root)
+        self.control = os.path.join(root, CONTROL)
+        self.commits = os.path.join(self.control, "commits")
+        self.staging = os.path.join(self.control, "staging")
+        self._checked = set()
+        if not os.path.lexists(os.path.join(self.control, "schema.json")):
+            raise NoInput("is not a store: it has no .tel/schema.json", root)
+        self.check_directory(self.commits)
+        self.check_directory(self.staging)
+        self.schema = schema.read(os.path.join(self.control, "schema.json"))
+
+    @classmethod
+    def create(cls, root, description):
+        """The store at `root`, made with this schema if there is none; an existing one keeps its own."""
+        control = os.path.join(root, CONTROL)
+        for part in ("commits", "staging"):
+            os.makedirs(os.path.join(control, part), exist_ok=True)
+        path = os.path.join(control, "schema.json")
+        if not os.path.lexists(path):
+            streams.replace(path, jsonl.dumps(description) + b"\n")
+            sync_directory(control)
+        return cls(root)
+
+    def path(self, relative):
+        """The path of a file of the store, from its path relative to the root."""
+        return os.path.join(self.root, relative)
+
+    def check_directory(self, path):
+        """Raise IOFailed unless `path` and its parents up to the root are directories and no links."""
+        if path in self._checked:
+            return
+        if path != self.root:
+            self.check_directory(os.path.dirname(path))
+            _demand(path, stat.S_ISDIR, "a directory")
+        self._checked.add(path)
+
+    def make_directory(self, path):
+        """Make a directory of the store and its parents; each new name is made durable. Raises IOFailed for links."""
+        if path in self._checked:
+            return
+        if path != self.root:
+            parent = os.path.dirname(path)
+            self.make_directory(parent)
+            try:
+                os.mkdir(path)
+                sync_directory(parent)
+            except FileExistsError:
+                pass
+            _demand(path, stat.S_ISDIR, "a directory")
+        self._checked.add(path)
+
+    def check_file(self, path):
+        """Raise IOFailed unless `path` is a regular file of the store, reached through no link."""
+        self.check_directory(os.path.dirname(path))
+        _demand(path, stat.S_ISREG, "a file")
+
+    def commit_path(self, batch):
+        """Where the commit record of a batch (by its file name) is."""
+        return os.path.join(self.commits, f"{batch}.json")
+
+    def commit(self, batch):
+        """The commit record of a batch as a dict, or None if it is not stored."""
+        path = self.commit_path(batch)
+        if not os.path.lexists(path):
+            return None
+        self.check_file(path)
+        with open(path, "rb") as file:
+            try:
+                return jsonl.loads(file.read())
+            except BadData as error:
+                raise IOFailed(f"damaged commit record: {error.reason}", path) from None
+
+    def batches(self):
+        """The file names of all stored batches, sorted."""
+        return sorted(name[:-5] for name in os.listdir(self.commits) if name.endswith(".json"))
+
+    def files(self, selects=lambda directory: True):
+        """Yield (path, entry) of every stored file whose directory is selected, sorted by path.
+
+        `selects` is asked once for each directory (relative to the root); `entry` is the commit record's. Raises
+        IOFailed for a file that is recorded and not there: a listing is never smaller than the truth.
+        """
+        chosen, verdicts = [], {}
+        for batch in self.batches():
+            for entry in (self.commit(batch) or {"files": ()})["files"]:
+                directory = os.path.dirname(entry["path"])
+                if directory not in verdicts:
+                    verdicts[directory] = selects(directory)
+                if verdicts[directory]:
+                    chosen.append((entry["path"], entry))
+        for relative, entry in sorted(chosen, key=lambda pair: pair[0]):
+            self.check_file(self.path(relative))
+            yield self.path(relative), entry
+
+
+def _demand(path, is_kind, kind):
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        raise IOFailed(f"{kind} of the store is missing: {error.strerror}", path) from None
+    if not is_kind(mode):
+        what = "a symbolic link" if stat.S_ISLNK(mode) else "something else"
+        raise IOFailed(f"{what} stands where the store expects {kind} of its own", path, "remove it")
