@@ -158,7 +158,11 @@ class Run:
         self.vouch()
 
     def vouch(self, **more):
-        """Write the end records of what was written, if the input was whole, with further fields in each."""
+        """Write the end records of what was written, if the input was whole, with further fields in each.
+
+        Rejects are on disk, and were not too many, before anything is vouched for.
+        """
+        self.rejects.close()
         for line in self.ends.vouch(self.tool, self.stats.written, more):
             self.out.line(line)
         if self.ends.broken:

@@ -3,6 +3,15 @@
 from tel import exits
 
 
+def printable(text):
+    """Text from anywhere as one line that a terminal shows and does not obey.
+
+    >>> print(printable("a\\nb"))
+    a\\nb
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class TelError(Exception):
     """An error meant for people; `str()` is `where: reason; cure` with the parts that are known."""
 
@@ -13,6 +22,9 @@ class TelError(Exception):
         self.reason, self.where, self.cure = reason, where, cure
 
     def __str__(self):
+        return printable(self._words())
+
+    def _words(self):
         place = f"{self.where}: " if self.where else ""
         cure = f"; {self.cure}" if self.cure else ""
         return f"{place}{self.reason}{cure}"

@@ -12,7 +12,8 @@ from tel.errors import BadData
 CLASSIC, DEVICE, UNIFIED = "classic", "device", "unified"
 RAW, STORED = 1, 2  # the classic `ver` numbers
 
-# Each field of a record's info, and the places it is taken from: the first that holds a string, number or boolean.
+# Each field of a record's info: the places it is taken from, the first that holds a string, number or boolean; or,
+# as one string, what it always is.
 FIELDS = {
     CLASSIC: {
         "reason": (("info", "reason"),),
@@ -26,6 +27,8 @@ FIELDS = {
         "locale": (("info", "locale"),),
     },
     DEVICE: {
+        "reason": "ftu",
+        "appName": "FirefoxOS",
         "appUpdateChannel": (("deviceinfo.update_channel",),),
         "appVersion": (("deviceinfo.platform_version",),),
         "appBuildID": (("deviceinfo.platform_build_id",),),
@@ -33,7 +36,7 @@ FIELDS = {
         "locale": (("locale",),),
     },
     UNIFIED: {
-        "reason": (("payload", "info", "reason"), ("type",)),
+        "reason": (("type",),),
         "appName": (("application", "name"),),
         "appUpdateChannel": (("application", "channel"),),
         "appVersion": (("application", "version"),),
@@ -84,14 +87,15 @@ def info_of(ping, generation):
     """The small info of a record from a ping: the FIELDS that it has. Raises BadData `missing_info` for a classic one without."""
     if generation == CLASSIC and not isinstance(ping.get("info"), dict):
         raise BadData("missing_info", "the ping has no info object")
-    found = {}
-    for name, ways in FIELDS[generation].items():
-        for way in ways:
-            value = at(ping, way)
-            if isinstance(value, (str, int, float)):
-                found[name] = value
-                break
-    return found
+    found = {name: _first(ping, ways) for name, ways in FIELDS[generation].items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _first(ping, ways):
+    if isinstance(ways, str):
+        return ways
+    values = (at(ping, way) for way in ways)
+    return next((value for value in values if isinstance(value, (str, int, float))), None)
 
 
 def carries_histograms(ping, generation):

@@ -1,29 +1,33 @@
 """Which part of a store is meant: conditions on dimensions, from a filter file or from `name=value` words."""
 
 from tel.errors import UsageError
-from tel.schema import ANY, Dimension
+from tel.schema import ANY, SUBMISSION_DATE, Dimension
 
 ALIASES = {
-    "date": "submission_date",
+    "date": SUBMISSION_DATE,
     "app": "appName",
     "channel": "appUpdateChannel",
     "version": "appVersion",
     "build": "appBuildID",
 }
+_LAST = "\x7f"  # after every character of a directory's name
 
 
 def conditions(words):
     """The Dimensions of `name=value` words: several values of one name are alternatives, `a..b` is a range.
 
-    >>> [(d.name, d.allowed) for d in conditions(["channel=beta", "channel=esr", "date=20130901..20130930"])]
-    [('appUpdateChannel', ['beta', 'esr']), ('submission_date', {'min': '20130901', 'max': '20130930'})]
+    What begins with `b` is still in the range: 25.0.1 is in 24..25, and all of 2013 in ..2013.
+
+    >>> [(d.name, d.allowed) for d in conditions(["channel=beta", "channel=esr", "date=2013-09-01.."])]
+    [('appUpdateChannel', ['beta', 'esr']), ('submission_date', {'min': '20130901'})]
     """
     values = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise UsageError(f"--where takes NAME=VALUE, not {word!r}")
-        values.setdefault(ALIASES.get(name, name), []).append(value)
+        name = ALIASES.get(name, name)
+        values.setdefault(name, []).append(value.replace("-", "") if name == SUBMISSION_DATE else value)
     return [Dimension(name, _allowed(name, chosen)) for name, chosen in values.items()]
 
 
@@ -33,7 +37,7 @@ def _allowed(name, chosen):
         return chosen
     if len(chosen) > 1:
         raise UsageError(f"--where {name} takes one range, or values, not both")
-    ends = {"min": low, "max": high}
+    ends = {"min": low, "max": high and high + _LAST}
     return {name: end for name, end in ends.items() if end} or ANY
 
 

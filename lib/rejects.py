@@ -38,11 +38,11 @@ class Rejects:
         self._file.line(jsonl.dumps({**self._entry(error, where, id), "name": name, "path": path, "value": value}))
 
     def close(self):
-        """Close the file; the limit is looked at a last time."""
+        """Close the file and look at the limit a last time; once is enough."""
         if self._file is not None:
-            self._file.close()
-            if self.limit:
-                self.limit.check(self.stats, final=True)
+            file, self._file = self._file, None
+            file.close()
+            self._check_limit(final=True)
 
     @staticmethod
     def _placed(error, where):
@@ -64,9 +64,9 @@ class Rejects:
             rest = chunk[whole:]
         self._file.write(base64.b64encode(rest) + b'"}\n')
 
-    def _check_limit(self):
+    def _check_limit(self, final=False):
         if self.limit:
-            self.limit.check(self.stats)
+            self.limit.check(self.stats, final)
 
 
 def _printable(line):

@@ -55,19 +55,25 @@ class Version:
 
 
 class Cache:
-    """The definitions under a directory, found by revision and parsed when first asked for.
-
-    Raises NoInput if the directory cannot be listed.
-    """
+    """The definitions under a directory, listed and parsed when first asked for: a stream may need none."""
 
     def __init__(self, directory):
         self.directory, self._loaded = directory, OrderedDict()
-        self._versions = {}
-        for version in _walk(directory, "", DEPTH):
-            self._versions.setdefault(version.node[:12], []).append(version)
+        self._versions = None
+
+    def _list(self):
+        versions = {}
+        for version in _walk(self.directory, "", DEPTH):
+            versions.setdefault(version.node[:12], []).append(version)
+        return versions
 
     def find(self, repository, node):
-        """The Version of a node, loaded, or None. The repository decides only between equals."""
+        """The Version of a node, loaded, or None. The repository decides only between equals.
+
+        Raises NoInput if the directory cannot be listed or the file not be read, BadData `bad_definitions`.
+        """
+        if self._versions is None:
+            self._versions = self._list()
         versions = [v for v in self._versions.get(node[:12], ()) if v.node.startswith(node) or node.startswith(v.node)]
         if len({v.node for v in versions if len(v.node) == 40}) > 1:
             return None  # a short node that stands for several revisions stands for none

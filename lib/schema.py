@@ -22,8 +22,8 @@ DEFAULT = {
         {
             "field_name": "reason",
             "allowed_values": [
-                "idle-daily", "saved-session", "aborted-session", "daily", "environment-change", "shutdown", "gather-payload",
-                "test-ping", "event", "health", "new-profile", "deletion-request", "crash", "modules", "update",
+                "idle-daily", "saved-session", "aborted-session", "main", "first-shutdown", "event", "health", "new-profile",
+                "deletion-request", "crash", "modules", "update", "ftu", "android-anr-report",
             ],
         },
         {"field_name": "appName", "allowed_values": ["Firefox", "Fennec", "Fenix", "Focus", "Thunderbird", "SeaMonkey", "FirefoxOS", "B2G"]},

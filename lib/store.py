@@ -23,10 +23,12 @@ SUFFIX = ".v2.zst"
 def batch_name(id):
     """A batch id as part of file names: itself, or, if it could not be one, cleaned and with a hash of the original.
 
+    An id that looks as if it had such a hash gets one too, so that different ids never have one name.
+
     >>> batch_name("2013-09-01"), batch_name("a/b")
     ('2013-09-01', 'a_b-c14cddc033f64b9d')
     """
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", id):
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", id) and not re.search(r"-[0-9a-f]{16}$", id):
         return id
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "_", id).lstrip(".")[:80]
     return f"{cleaned}-{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:16]}"
