@@ -15,6 +15,7 @@ Options:
   --expand            Turn arrays back into histograms as clients send them:
                       ver 2 to 1. Buckets whose count is 0, and statistics
                       that are -1, are left out.
+  <sieve options>
   <definitions options>
   <reject options>
   <common options>
@@ -29,10 +30,12 @@ from tel import cli
 
 def work(run):
     """Convert all records, one way or the other."""
-    from tel import convert, revisions
+    from tel import convert, revisions, validate
 
-    change = convert.expand_all if run.options["--expand"] else convert.convert
-    converted = change(run.records(), revisions.Cache(run.options.histograms()), run.rejects)
+    options = run.options
+    sieve = validate.Sieve(run.rejects, False, options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN))
+    change = convert.expand_all if options["--expand"] else convert.convert
+    converted = change(run.records(), revisions.Cache(options.histograms()), sieve)
     run.write(record.line() for record in converted)
 
 

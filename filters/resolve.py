@@ -14,6 +14,8 @@ of a node are the same revision, and a node is the same in every repository. One
 Options:
   --date DATE         The submission date of raw input, as 20130903 or
                       2013-09-03; today (UTC) if not given.
+  --utf8 WHAT         What becomes of a line that is not UTF-8: reject, or
+                      replace the wrong bytes by U+FFFD [default: reject].
   --make-ids          Give a bare ping without an id one made from its content.
   <definitions options>
   <reject options>
@@ -33,9 +35,9 @@ def work(run):
 
     options, seen = run.options, resolve.Seen()
     resolver = resolve.Resolver(revisions.Cache(options.histograms()))
-    records = resolve.resolve(
-        run.all_lines(seen.raw_only), resolver, run.rejects, options.date("--date"), options["--make-ids"], seen
-    )
+    replace = options.one_of("--utf8", ("reject", "replace")) == "replace"
+    lines, date = run.all_lines(seen.raw_only), options.date("--date")
+    records = resolve.resolve(lines, resolver, run.rejects, date, options["--make-ids"], seen, replace)
     run.write(record.line() for record in records)
 
 

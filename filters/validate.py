@@ -13,6 +13,10 @@ A line that is no record, or whose ping is not JSON, has no info, an unknown ver
 Options:
   --whole             Reject the whole ping for one bad histogram, unless only
                       its name is unknown.
+  --check             Pass nothing on; exit 1 if anything is bad.
+  --report[=FORMAT]   Say on stderr, at the end, what was bad, by reason,
+                      channel and version: text (the default) or json.
+  <sieve options>
   <definitions options>
   <reject options>
   <common options>
@@ -27,16 +31,22 @@ Deliberate differences from the 2013 server:
   no definitions and passes; the server knew no such pings and refused them.
 """
 
-from tel import cli
+from tel import cli, exits
 
 
 def work(run):
     """Validate all records."""
     from tel import revisions, validate
 
-    cache = revisions.Cache(run.options.histograms())
-    good = validate.validate(run.records(), cache, run.rejects, run.options["--whole"])
-    run.write(record.line() for record in good)
+    options = run.options
+    sieve = validate.Sieve(run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN))
+    good = validate.validate(run.records(), revisions.Cache(options.histograms()), sieve)
+    if not options["--check"]:
+        run.write(record.line() for record in good)
+        return exits.OK
+    for _ in good:
+        pass
+    return exits.NO if run.stats.rejected or run.stats.dropped else exits.OK
 
 
 def main():

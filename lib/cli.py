@@ -96,12 +96,22 @@ class Run:
         from tel import ends, rejects, streams
 
         self.tool, self.options = tool, options
-        self._summary = stats.format_of(options["--summary"]) if options["--summary"] else None
+        self._summary = self._format("--summary")
         self.max_line = options.size("--max-line")
         self.stats, self.ends = stats.Stats(tool), ends.Ends()
         limit = rejects.Limit(options["--max-bad"]) if options.get("--max-bad") else None
         self.out = streams.Output(unbuffered=options["--unbuffered"])
-        self.rejects = rejects.Rejects(tool, self.stats, options.get("--rejects"), limit)
+        self.rejects = rejects.Rejects(tool, self.stats, options.get("--rejects"), limit, bool(options.get("--check")))
+        self._report = self._format("--report")
+        if self._report:
+            from tel import report
+
+            self.report = report.Report()
+            self.rejects.heard = self.report.add
+
+    def _format(self, name):
+        """The form an option asks for, text or json, or None if it is not given."""
+        return self.options.one_of(name, stats.FORMATS) if self.options.get(name) else None
 
     def inputs(self, paths=None, check=None):
         """Yield the Inputs of the operands, each opened when its turn comes; standard input if there are none."""
@@ -207,6 +217,11 @@ class Run:
         self.stats.bytes_out = self.out.written
         if self.options["--metrics"]:
             self.stats.write_metrics(self.options["--metrics"])
+        if self._report:
+            from tel import jsonl
+
+            for line in self.report.table() if self._report == "text" else [jsonl.dumps(self.report.rows()).decode()]:
+                stats.say(line)
         if self._summary:
             self.stats.print_summary(self._summary)
 

@@ -4,9 +4,8 @@ Stored (`ver` 2): `[b0..bN, sum, log_sum, log_sum_squares, sum_squares_lo, sum_s
 the definition, then five statistics; what a ping lacks is -1. The format is the 2013 telemetry server's.
 """
 
-from tel import pings
-from tel.errors import BadData
-from tel.validate import STATISTICS, Sieve, check_raw, check_stored, definitions_of, histograms_of
+from tel import pings, unified
+from tel.validate import STATISTICS, check_raw, check_stored, each, opened
 
 ABSENT = -1
 
@@ -46,39 +45,48 @@ def expand(layout, array):
     return histogram
 
 
-def convert(records, cache, rejects):
-    """Yield each Record with a `ver` 1 ping made `ver` 2; all others, and all other bytes, stay as they are.
+def convert(records, cache, sieve):
+    """Yield each Record with its ping in the storage format; one that is stored already stays as it is.
 
     Histograms that do not fit their definitions are taken out and rejected, as by tel-validate.
     """
-    return _each(records, cache, rejects, pings.RAW, check_raw, compact, pings.STORED)
+    return each(records, sieve.rejects, lambda record: _stored(record, cache, sieve))
 
 
-def expand_all(records, cache, rejects):
-    """Yield each Record with a `ver` 2 ping made `ver` 1 again: the inverse of `convert`."""
-    return _each(records, cache, rejects, pings.STORED, check_stored, expand, pings.RAW)
+def expand_all(records, cache, sieve):
+    """Yield each Record with its ping as its client sent it: the inverse of `convert`."""
+    return each(records, sieve.rejects, lambda record: _raw(record, cache, sieve))
 
 
-def _each(records, cache, rejects, ver, check, change, to_ver):
-    sieve = Sieve(rejects)
+def _stored(record, cache, sieve):
+    document = opened(record)
+    ping, generation = document.value, pings.generation(document.value)
+    if pings.is_stored(ping):
+        return record
+    changes = _sifted(record, ping, cache, sieve, check_raw, compact)
+    if generation == pings.UNIFIED:
+        changes.update(unified.to_stored(ping))
+    elif generation == pings.DEVICE:
+        changes.update(unified.device_to_stored(ping))
+    else:
+        changes["ver"] = pings.STORED
+    return record.with_ping(document.replace(changes))
 
-    def changed(record):
-        pings.check_id(record.id)
-        document = record.document(("ver", "histograms"))
-        generation = pings.generation(document.value)
-        if document.value.get("ver") != ver or generation != pings.CLASSIC:
-            return record
-        if not pings.carries_histograms(document.value, generation):
-            return record.with_ping(document.replace({"ver": to_ver}))
-        _, histograms = histograms_of(record, document)
-        good = sieve.part(record, histograms, definitions_of(record, cache), check)
-        arrays = {name: change(layout, histogram) for name, (layout, histogram) in good.items()}
-        return record.with_ping(document.replace({"ver": to_ver, "histograms": arrays}))
 
-    for record in records:
-        try:
-            result = changed(record)
-        except BadData as error:
-            rejects.line(error, record.where, record.original, record.id)
-        else:
-            yield result
+def _raw(record, cache, sieve):
+    document = opened(record)
+    ping, generation = document.value, pings.generation(document.value)
+    if not pings.is_stored(ping):
+        return record
+    changes = _sifted(record, ping, cache, sieve, check_stored, expand)
+    if generation == pings.UNIFIED or ping["ver"] == pings.HOISTED:
+        changes.update(unified.to_raw(ping))
+    elif pings.is_device(ping):
+        changes.update(unified.device_to_raw(ping))
+    else:
+        changes["ver"] = pings.RAW
+    return record.with_ping(document.replace(changes))
+
+
+def _sifted(record, ping, cache, sieve, check, change):
+    return {name: ping[name] for name in sieve.sift(record, ping, cache, check, change)}

@@ -12,6 +12,7 @@ import ujson
 from tel.errors import BadData
 
 WHITESPACE = " \t\n\r"
+REMOVED = object()  # in Document.replace: the member goes
 MARK = f"opened elsewhere {os.urandom(16).hex()}"
 _MARK_TEXT = f'"{MARK}"'
 
@@ -124,14 +125,27 @@ class Document:
         return value
 
     def replace(self, changes):
-        """The object's bytes with the values of some members exchanged (each must be there already)."""
-        if self._pieces is None or not changes.keys() <= self._texts.keys():
-            return dumps({**self.value, **changes})
+        """The object's bytes with some members exchanged, added at its end, or REMOVED."""
+        present = changes.keys() & self.value.keys()
+        if self._pieces is None or not present <= self._texts.keys() or REMOVED in changes.values():
+            return dumps({name: value for name, value in {**self.value, **changes}.items() if value is not REMOVED})
         out = [self._pieces[0].encode()]
         for (name, old), piece in zip(self._texts.items(), self._pieces[1:]):
             out.append(dumps(changes[name]) if name in changes else old.encode())
             out.append(piece.encode())
-        return b"".join(out)
+        return _extended(b"".join(out), {name: value for name, value in changes.items() if name not in present})
+
+
+def _extended(data, members):
+    """An object's bytes with members added at its end.
+
+    >>> _extended(b'{"a":1} ', {"b": 2})
+    b'{"a":1,"b":2}'
+    """
+    if not members:
+        return data
+    head = data.rstrip(WHITESPACE.encode())[:-1].rstrip(WHITESPACE.encode())
+    return head + (b"" if head.endswith(b"{") else b",") + dumps(members)[1:]
 
 
 def _place(source, name):

@@ -1,8 +1,9 @@
 """The generations of ping, and where each keeps the few fields that every tool asks for.
 
-classic   `ver` 1 (as sent) and 2 (as stored): info, histograms at top level; Firefox to 38
+classic   `ver` 1 (as sent) and 2 (as stored): info, histograms at top level; Firefox to 38. `ver` 5: a unified
+          saved-session ping that was stored in this form
 device    `ver` 3: Firefox OS 1.3, dotted names at top level
-unified   `version` 4: application, environment, payload; Firefox from 39
+unified   `version` 4 (as sent) and 5 (as stored): application, environment, payload; Firefox from 39
 """
 
 import re
@@ -10,7 +11,12 @@ import re
 from tel.errors import BadData
 
 CLASSIC, DEVICE, UNIFIED = "classic", "device", "unified"
-RAW, STORED = 1, 2  # the classic `ver` numbers
+RAW, STORED, HOISTED = 1, 2, 5  # the classic `ver` numbers
+DEVICE_RAW = 3
+UNIFIED_RAW, UNIFIED_STORED = 4, 5  # the unified `version` numbers
+
+PLAIN, KEYED, ADDON = "histograms", "keyedHistograms", "addonHistograms"
+MOST_HISTOGRAMS = 50_000  # of one ping; real ones have at most some thousand
 
 # Each field of a record's info: the places it is taken from, the first that holds a string, number or boolean; or,
 # as one string, what it always is.
@@ -48,8 +54,6 @@ FIELDS = {
     },
 }
 REVISION = {CLASSIC: ("info", "revision"), DEVICE: ("revision",), UNIFIED: ("payload", "info", "revision")}
-HISTOGRAM_HOLDERS = ("histograms", "keyedHistograms")
-
 _ID = re.compile(r"[^\x00-\x20\x7f]{1,255}")
 
 
@@ -60,11 +64,11 @@ def generation(ping):
     'classic'
     """
     ver, version = ping.get("ver"), ping.get("version")
-    if ver.__class__ is int and ver in (RAW, STORED):
+    if ver.__class__ is int and ver in (RAW, STORED, HOISTED):
         return CLASSIC
-    if ver.__class__ is int and ver == 3:
+    if ver.__class__ is int and ver == DEVICE_RAW:
         return DEVICE
-    if "ver" not in ping and version.__class__ is int and version == 4:
+    if "ver" not in ping and version.__class__ is int and version in (UNIFIED_RAW, UNIFIED_STORED):
         return UNIFIED
     shown = f"ver {ver!r:.40}" if "ver" in ping or "version" not in ping else f"version {version!r:.40}"
     raise BadData("unknown_version", f"not a known generation of ping: {shown.replace('None', 'missing')}")
@@ -98,21 +102,66 @@ def _first(ping, ways):
     return next((value for value in values if isinstance(value, (str, int, float))), None)
 
 
+def is_stored(ping):
+    """Whether a ping of a known generation is in the storage format.
+
+    >>> is_stored({"ver": 2}), is_stored({"version": 4})
+    (True, False)
+    """
+    return ping["ver"] in (STORED, HOISTED) if "ver" in ping else ping["version"] == UNIFIED_STORED
+
+
+def is_device(ping):
+    """Whether a stored ping came from Firefox OS 1.3.
+
+    >>> is_device({"ver": 2, "info": {"reason": "ftu"}, "deviceinfo.os": "1.3"})
+    True
+    """
+    return at(ping, ("info", "reason")) == "ftu" and any(name.startswith("deviceinfo.") for name in ping)
+
+
+def holders(ping, generation):
+    """Yield (object, way) of every object of a ping that may hold histograms: the ping itself or its payload, the
+    processes, the child payloads.
+
+    >>> [way for _, way in holders({"payload": {"processes": {"gpu": {}}}}, "unified")]
+    [('payload',), ('payload', 'processes', 'gpu')]
+    """
+    root, way = (ping.get("payload"), ("payload",)) if generation == UNIFIED else (ping, ())
+    if isinstance(root, dict):
+        yield root, way
+        for name in ("processes", "childPayloads"):
+            for step, holder in _members(root.get(name)):
+                if isinstance(holder, dict):
+                    yield holder, (*way, name, step)
+
+
+def _members(value):
+    if isinstance(value, dict):
+        return value.items()
+    return ((str(at), item) for at, item in enumerate(value)) if isinstance(value, list) else ()
+
+
+def places(ping, generation, kinds=(PLAIN, KEYED, ADDON)):
+    """Yield (holder, kind, way) of every set of histograms that a ping has: `holder[kind]` lies at `way`.
+
+    Raises BadData `missing_histograms` for one that is not an object.
+    """
+    for holder, way in holders(ping, generation):
+        for kind in kinds:
+            if kind in holder:
+                if holder[kind].__class__ is not dict:
+                    raise BadData("missing_histograms", f"{'.'.join((*way, kind))} is not an object")
+                yield holder, kind, (*way, kind)
+
+
 def carries_histograms(ping, generation):
     """Whether a ping holds histograms, so that its definitions are needed.
 
     >>> carries_histograms({"ver": 1, "info": {}, "histograms": {}}, "classic")
     False
     """
-    if generation == UNIFIED:
-        payload = ping.get("payload")
-        processes = at(payload, ("processes",))
-        holders = [payload, *(processes.values() if isinstance(processes, dict) else ())]
-        children = at(payload, ("childPayloads",))
-        holders += children if isinstance(children, list) else ()
-    else:
-        holders = [ping]
-    return any(isinstance(holder, dict) and any(holder.get(name) for name in HISTOGRAM_HOLDERS) for holder in holders)
+    return any(holder.get(PLAIN) or holder.get(KEYED) for holder, _ in holders(ping, generation))
 
 
 def check_id(id):

@@ -9,33 +9,50 @@ from tel.errors import BadData, UsageError
 class Rejects:
     """Where a tool's bad data goes: to `path`, or, without one, up as the BadData itself.
 
-    `limit` (a Limit, or None) makes too many of them an error.
+    `limit` (a Limit, or None) makes too many of them an error. `counting` goes on without a file too. `heard(error,
+    info, name)` is told of each, with the small info of the ping and the name of the histogram, where there is one.
     """
 
-    def __init__(self, tool, stats, path=None, limit=None):
-        self.tool, self.stats, self.limit = tool, stats, limit
+    def __init__(self, tool, stats, path=None, limit=None, counting=False):
+        self.tool, self.stats, self.limit, self.counting = tool, stats, limit, counting
         self._file = streams.create(path) if path else None
+        self.heard = None
 
-    def line(self, error, where, line, id=None):
+    def line(self, error, where, line, id=None, info=None):
         """Reject a whole line (bytes, or an Overlong) for a BadData found in it.
 
         Raises the error, with its place, if there is no file, and BadData `too_many` beyond the limit.
         """
-        if self._file is None:
+        if self._stops():
             raise self._placed(error, where)
         self.stats.rejected[error.error_type] += 1
-        if isinstance(line, streams.Overlong):
+        if self.heard:
+            self.heard(error, info or {}, None)
+        if self._file is None:
+            pass
+        elif isinstance(line, streams.Overlong):
             self._overlong(self._entry(error, where, id), line)
         else:
             self._file.line(jsonl.dumps({**self._entry(error, where, id), **_printable(line)}))
         self._check_limit()
 
-    def histogram(self, error, where, id, name, path, value):
-        """Reject one histogram taken out of a ping that goes on: `path` is its place in the ping, `value` as it was."""
-        if self._file is None:
-            raise self._placed(error, where)
+    def histogram(self, error, record, name, path, value, key=None):
+        """Reject one histogram taken out of a Record's ping, which goes on.
+
+        `path` is where it was in the ping, `key` its key if it is one of a keyed histogram, `value` the histogram.
+        """
+        if self._stops():
+            raise self._placed(error, record.where)
         self.stats.dropped[error.error_type] += 1
-        self._file.line(jsonl.dumps({**self._entry(error, where, id), "name": name, "path": path, "value": value}))
+        if self.heard:
+            self.heard(error, record.info, name)
+        if self._file is not None:
+            entry = {**self._entry(error, record.where, record.id), "name": name, "path": path}
+            self._file.line(jsonl.dumps({**entry, **({} if key is None else {"key": key}), "value": value}))
+
+    def _stops(self):
+        """Whether the first bad thing ends the run."""
+        return self._file is None and not self.counting
 
     def close(self):
         """Close the file and look at the limit a last time; once is enough."""

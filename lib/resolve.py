@@ -117,12 +117,17 @@ class Seen:
         return self.raw > 0 and self.records == 0
 
 
-def resolve(lines, resolver, rejects, date, make_ids=False, seen=None):
-    """Yield a Record with its `revision` for each (where, line) of raw input or records; the others are rejected."""
+def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=False):
+    """Yield a Record with its `revision` for each (where, line) of raw input or records; the others are rejected.
+
+    `replace` puts U+FFFD in the place of bytes that are not UTF-8, as the 2013 server did.
+    """
     seen = seen or Seen()
     for where, line in lines:
         try:
-            record, ping, raw = parse_raw(streams.held(line), date, make_ids)
+            whole = streams.held(line)
+            text = whole.decode(errors="replace").encode() if replace else whole
+            record, ping, raw = parse_raw(text, date, make_ids)
             revision = resolver.revision(ping)
         except BadData as error:
             seen.raw += 1

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 
 from tel import streams
-from tel.errors import UsageError
 
 FORMATS = ("text", "json")
 
@@ -87,13 +86,6 @@ class Stats:
 
 def _labelled(counter):
     return [(f',reason="{reason}"', count) for reason, count in sorted(counter.items())]
-
-
-def format_of(option):
-    """The summary format an option asks for; UsageError if there is none of that name."""
-    if option not in FORMATS:
-        raise UsageError(f"--summary is {' or '.join(FORMATS)}, not {option}")
-    return option
 
 
 def say(message):

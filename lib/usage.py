@@ -24,6 +24,11 @@ SHARED = {
   --rejects FILE      Keep bad data in FILE, one JSON line each, and go on;
                       without it the first bad line ends the run.
   --max-bad N|P%      Exit 65 if more lines than that are bad.""",
+    "<sieve options>": """\
+  --keyed YES|NO      Treat keyed histograms and those of other processes by
+                      the same rules, or leave them as they are [default: yes].
+  --unknown WHAT      What becomes of histograms that nobody defines, those
+                      of add-ons too: reject, drop or keep [default: reject].""",
     "<definitions options>": """\
   --histograms DIR    The definitions cache (environment: TEL_HISTOGRAMS)
                       [default: $XDG_CACHE_HOME/tel/histograms].""",
@@ -78,6 +83,16 @@ class Options(dict):
         if not text.isascii() or not text.isdigit():
             raise UsageError(f"{name} takes a whole number, not {text!r}")
         return int(text)
+
+    def one_of(self, name, words):
+        """One of some words."""
+        if self[name] not in words:
+            raise UsageError(f"{name} takes {', '.join(words[:-1])} or {words[-1]}, not {self[name]!r}")
+        return self[name]
+
+    def switch(self, name):
+        """Whether the answer is yes, of `yes` and `no`."""
+        return self.one_of(name, ("yes", "no")) == "yes"
 
     def size(self, name):
         """A size in bytes: `4096`, `64K`, `64M`, `1G` (powers of 1024)."""

@@ -1,5 +1,7 @@
 """Is each histogram of a ping what its definition says? Those that are not are taken out and kept as rejects."""
 
+from collections import namedtuple
+
 from tel import definitions, pings
 from tel.errors import BadData
 
@@ -71,18 +73,6 @@ def _odd(found, known):
     return repr(next(name for name in found if name not in known))[:60]
 
 
-def histograms_of(record, document):
-    """(the `ver`, the histograms) of a classic ping. Raises BadData `missing_histograms`, `unsupported_version`."""
-    ping = document.value
-    generation = pings.generation(ping)
-    if generation != pings.CLASSIC:
-        raise BadData("unsupported_version", f"histograms of a {generation} ping are not supported")
-    histograms = ping.get("histograms")
-    if histograms.__class__ is not dict:
-        raise BadData("missing_histograms", "the ping's histograms are not an object")
-    return ping["ver"], histograms
-
-
 def definitions_of(record, cache):
     """The definitions a record's revision names. Raises BadData `definitions_not_found`."""
     version = cache.of_record(record.revision)
@@ -98,55 +88,154 @@ def definitions_of(record, cache):
 class Sieve:
     """Parts the good histograms of a ping from the bad, which go to the rejects one by one.
 
-    With `whole` a bad histogram is the whole ping's fault, as it was for the 2013 server; only unknown names are still
-    taken out singly.
+    `whole` makes a bad histogram the whole ping's fault, as it was for the 2013 server; only unknown names are still
+    taken out singly. `keyed` False leaves all but the ping's own plain histograms as they are. `unknown` says what
+    becomes of a histogram that nobody defines (addonHistograms are such): `reject`, `drop` or `keep`.
     """
 
-    def __init__(self, rejects, whole=False):
-        self.rejects, self.whole = rejects, whole
+    UNKNOWN = ("reject", "drop", "keep")
 
-    def part(self, record, histograms, known, check):
-        """{name: (Layout, histogram)} of those that pass `check(definition, histogram)`, in their order."""
-        good = {}
+    def __init__(self, rejects, whole=False, keyed=True, unknown="reject"):
+        self.rejects, self.whole, self.keyed, self.unknown = rejects, whole, keyed, unknown
+        self._kinds = (pings.PLAIN, pings.KEYED, pings.ADDON) if keyed else (pings.PLAIN,)
+
+    def sift(self, record, ping, cache, check, change=None):
+        """Put `change(layout, histogram)` in the place of each histogram of a parsed ping that `check` finds good.
+
+        Returns the names of the ping's members in which something was changed or taken out.
+        """
+        generation, known, changed, total = pings.generation(ping), None, set(), 0
+        for holder, kind, way in pings.places(ping, generation, self._kinds):
+            if not self.keyed and holder is not ping and len(way) > 2:
+                continue
+            histograms = holder[kind]
+            total += len(histograms)
+            if total > pings.MOST_HISTOGRAMS:
+                raise BadData("too_many_histograms", f"the ping has more than {pings.MOST_HISTOGRAMS} histograms")
+            if known is None and histograms and kind != pings.ADDON:
+                known = definitions_of(record, cache)
+            part = {pings.PLAIN: self._plain, pings.KEYED: self._keyed, pings.ADDON: self._addon}[kind]
+            good, taken = part(_Place(record, way, known, check, change or _same), histograms)
+            if change or taken:
+                holder[kind] = good
+                changed.add(way[0])
+        return changed
+
+    def _plain(self, place, histograms):
+        """(the good ones of {name: histogram}, how many were taken out)."""
+        good, taken, known, check, change = {}, 0, place.known, place.check, place.change
         for name, histogram in histograms.items():
             try:
                 definition = known.get(name) or definitions.find(known, name)
                 if definition is None:
-                    raise BadData("unknown_histogram", "no definition has that name")
-                good[name] = check(definition, histogram), histogram
+                    raise unknown()
+                if definition.keyed:
+                    raise BadData("wrong_place", "a keyed histogram among the plain ones")
+                good[name] = change(check(definition, histogram), histogram)
             except BadData as error:
-                self._reject(record, name, histogram, error)
-        return good
+                if self._keeps(place, error, histogram, name):
+                    good[name] = histogram
+                else:
+                    taken += 1
+        return good, taken
 
-    def _reject(self, record, name, histogram, error):
-        error.reason = f"{name}: {error.reason}"
-        if self.whole and error.error_type != "unknown_histogram":
+    def _keyed(self, place, histograms):
+        """(the good ones of {name: {key: histogram}}, how many were taken out)."""
+        good, taken = {}, 0
+        for name, by_key in histograms.items():
+            try:
+                definition = definitions.find(place.known, name)
+                if definition is None:
+                    raise unknown()
+                if not definition.keyed:
+                    raise BadData("wrong_place", "a plain histogram among the keyed ones")
+                if by_key.__class__ is not dict:
+                    raise BadData("not_an_object", "the keyed histogram is not an object")
+            except BadData as error:
+                if self._keeps(place, error, by_key, name):
+                    good[name] = by_key
+                else:
+                    taken += 1
+                continue
+            good[name], missing = self._keys(place, definition, name, by_key)
+            taken += missing
+        return good, taken
+
+    def _keys(self, place, definition, name, by_key):
+        good, taken = {}, 0
+        for key, histogram in by_key.items():
+            try:
+                if definition.keys is not None and key not in definition.keys:
+                    raise BadData("unknown_key", f"the definition lists no key {key!r:.40}")
+                good[key] = place.change(place.check(definition, histogram), histogram)
+            except BadData as error:
+                self._keeps(place, error, histogram, name, key)
+                taken += 1
+        return good, taken
+
+    def _addon(self, place, addons):
+        """(what is kept of {add-on: {name: histogram}}, how many histograms were not): nobody defines these."""
+        good, taken = {}, 0
+        for addon, histograms in addons.items():
+            each = histograms if histograms.__class__ is dict else {addon: histograms}
+            kept = {name: value for name, value in each.items() if self._keeps(place, unknown(), value, name, addon)}
+            taken += len(each) - len(kept)
+            if kept:
+                good[addon] = histograms
+        return good, taken
+
+    def _keeps(self, place, error, histogram, name, key=None):
+        """Whether a bad histogram stays nevertheless; if not, it has been rejected, or dropped and counted."""
+        nobody_defines_it = error.error_type == "unknown_histogram"
+        if nobody_defines_it and self.unknown == "keep":
+            return True
+        if nobody_defines_it and self.unknown == "drop":
+            self.rejects.stats.dropped[error.error_type] += 1
+            return False
+        error.reason = f"{name[:100]}: {error.reason}"
+        if self.whole and not nobody_defines_it:
             raise error
-        self.rejects.histogram(error, record.where, record.id, name, f"histograms.{name}", histogram)
+        self.rejects.histogram(error, place.record, name, ".".join(place.way), histogram, key)
+        return False
 
 
-def validate(records, cache, rejects, whole=False):
+_Place = namedtuple("_Place", "record way known check change")
+
+
+def unknown():
+    """The BadData that a histogram is which nobody defines."""
+    return BadData("unknown_histogram", "no definition has that name")
+
+
+def _same(layout, histogram):
+    return histogram
+
+
+def validate(records, cache, sieve):
     """Yield each Record with its bad histograms taken out; the bytes of a ping that had none stay as they are."""
-    sieve = Sieve(rejects, whole)
-    for record in records:
-        try:
-            checked = _validated(record, cache, sieve)
-        except BadData as error:
-            rejects.line(error, record.where, record.original, record.id)
-        else:
-            yield checked
+    return each(records, sieve.rejects, lambda record: _validated(record, cache, sieve))
 
 
 def _validated(record, cache, sieve):
+    document = opened(record)
+    ping = document.value
+    pings.info_of(ping, pings.generation(ping))
+    changed = sieve.sift(record, ping, cache, check_stored if pings.is_stored(ping) else check_raw)
+    return record.with_ping(document.replace({name: ping[name] for name in changed})) if changed else record
+
+
+def opened(record):
+    """A record's ping as a Document, open where histograms may be. Raises BadData for what is no ping."""
     pings.check_id(record.id)
-    document = record.document(("histograms",))
-    generation = pings.generation(document.value)
-    pings.info_of(document.value, generation)
-    if not pings.carries_histograms(document.value, generation):
-        return record
-    ver, histograms = histograms_of(record, document)
-    known = definitions_of(record, cache)
-    good = sieve.part(record, histograms, known, check_raw if ver == pings.RAW else check_stored)
-    if len(good) == len(histograms):
-        return record
-    return record.with_ping(document.replace({"histograms": {name: histogram for name, (_, histogram) in good.items()}}))
+    return record.document((pings.PLAIN, pings.KEYED, pings.ADDON, "payload", "ver"))
+
+
+def each(records, rejects, change):
+    """Yield `change(record)` of each Record; one that raises BadData is rejected whole."""
+    for record in records:
+        try:
+            changed = change(record)
+        except BadData as error:
+            rejects.line(error, record.where, record.original, record.id, record.info)
+        else:
+            yield changed

@@ -57,3 +57,57 @@ def defined_histograms(draw):
         twin = draw(st.sampled_from(["", "STARTUP_"]))
         histograms[twin + name] = draw(raw_histograms(definitions.define(name, entry)))
     return fields, histograms
+
+
+members = st.dictionaries(st.sampled_from(["x", "y", "simpleMeasurements", "log"]), json_values, max_size=2)
+small = st.text("abc", max_size=3) | st.integers(0, 9)
+
+
+def keyed(draw, fields):
+    """{name: {key: histogram}} for some keyed definitions."""
+    return {
+        name: draw(st.dictionaries(st.text("kl ", max_size=3), raw_histograms(definitions.define(name, entry)), max_size=2))
+        for name, entry in fields.items()
+    }
+
+
+@st.composite
+def holders(draw, fields, keyed_fields):
+    """An object that holds plain and keyed histograms, as a payload or a process does."""
+    plain = {name: draw(raw_histograms(definitions.define(name, entry))) for name, entry in fields.items()}
+    return draw(
+        st.fixed_dictionaries(
+            {}, optional={"histograms": st.just(plain), "keyedHistograms": st.just(keyed(draw, keyed_fields)), "z": json_values}
+        )
+    )
+
+
+@st.composite
+def raw_pings(draw):
+    """({name: fields of its definition}, a raw ping of any generation whose histograms all fit)."""
+    fields = draw(st.dictionaries(st.sampled_from("ABCDEF"), definition_fields(), max_size=4))
+    keyed_fields = {
+        name: {**entry, "keyed": True}
+        for name, entry in draw(st.dictionaries(st.sampled_from("STUV"), definition_fields(), max_size=2)).items()
+    }
+    some = holders(fields, keyed_fields)
+    inside = {**draw(members), **draw(some)}
+    inside["processes"] = {name: draw(some) for name in draw(st.sets(st.sampled_from(["content", "gpu"])))}
+    inside["childPayloads"] = draw(st.lists(some, max_size=2))
+    info = draw(st.dictionaries(st.sampled_from(["reason", "OS", "locale", "addons", "version"]), small))
+    form = draw(st.sampled_from(["classic", "device", "main", "saved-session", "health"]))
+    defined = {**fields, **keyed_fields}
+    if form == "classic":
+        return defined, {"ver": 1, "info": info, **inside}
+    if form == "device":
+        return defined, {"ver": 3, "deviceinfo.platform_version": draw(small), "locale": draw(small), **draw(members)}
+    ping = {"type": form, "version": 4, "id": "i", "clientId": "c", "payload": {"ver": 4, "info": info, **inside}}
+    ping["application"] = draw(st.dictionaries(st.sampled_from(["name", "channel", "version", "buildId", "q"]), small))
+    adapter = st.dictionaries(st.sampled_from(["description", "RAM", "GPUActive"]), small)
+    systems = st.fixed_dictionaries({}, optional={
+        "os": st.fixed_dictionaries({"name": st.sampled_from(["Windows_NT", "Linux"]), "version": small}),
+        "memoryMB": small,
+        "gfx": st.fixed_dictionaries({"adapters": st.lists(adapter, max_size=3)}),
+    })  # fmt: skip
+    ping["environment"] = {"system": draw(systems), "settings": {"locale": draw(small)}}
+    return defined, ping

@@ -35,8 +35,8 @@ def stored_stream(corpus, definitions_cache, run_tool, tmp_path_factory):
     stream = b""
     for tool, *arguments in (
         ("tel-resolve", "--date", "20130910", str(corpus / "oracle" / "raw.tsv.gz")),
-        ("tel-validate", "--whole"),
-        ("tel-convert",),
+        ("tel-validate", "--whole", "--keyed=no"),
+        ("tel-convert", "--keyed=no"),
     ):
         done = run_tool(tool, "--histograms", definitions_cache, "--rejects", str(folder / tool), *arguments, stdin=stream)
         assert done.returncode == 0, done.stderr

@@ -162,7 +162,7 @@ class Kept(rejects.Rejects):
     def line(self, error, where, line, id=None):
         self.lines.append((error.error_type, line))
 
-    def histogram(self, error, where, id, name, path, value):
+    def histogram(self, error, record, name, path, value, key=None):
         self.histograms.append((error.error_type, name, value))
 
 
@@ -195,12 +195,13 @@ def test_convert_then_expand_gives_the_ping_back(defined, more):
     assume(not more.keys() & {"ver", "histograms", "info", "version"})
     ping = {"ver": 1, **more, "histograms": histograms, "info": {}}
     cache, kept = OneVersion(fields), Kept()
-    (converted,) = convert.convert([record_of(ping)], cache, kept)
-    (again,) = convert.convert([converted], cache, kept)
+    sieve = validate.Sieve(kept)
+    (converted,) = convert.convert([record_of(ping)], cache, sieve)
+    (again,) = convert.convert([converted], cache, sieve)
     assert again.ping == converted.ping and ping_of(converted)["ver"] == 2
-    (validated,) = validate.validate([converted], cache, kept)
+    (validated,) = validate.validate([converted], cache, sieve)
     assert validated is converted
-    (expanded,) = convert.expand_all([converted], cache, kept)
+    (expanded,) = convert.expand_all([converted], cache, sieve)
     for histogram in histograms.values():
         histogram["values"] = {key: count for key, count in histogram["values"].items() if count}
     assert ping_of(expanded) == ping and not kept.lines and not kept.histograms
@@ -216,10 +217,10 @@ def test_nothing_that_validate_takes_out_is_lost(defined, data):
     histograms["UNKNOWN_NAME"] = data.draw(json_values)
     kept = Kept()
     record = record_of({"ver": 1, "histograms": histograms, "info": {}})
-    (validated,) = validate.validate([record], OneVersion(fields), kept)
+    (validated,) = validate.validate([record], OneVersion(fields), validate.Sieve(kept))
     taken = {name: value for _, name, value in kept.histograms}
     assert {**ping_of(validated)["histograms"], **taken} == histograms
-    (converted,) = convert.convert([record], OneVersion(fields), Kept())
+    (converted,) = convert.convert([record], OneVersion(fields), validate.Sieve(Kept()))
     assert ping_of(converted)["histograms"].keys() == ping_of(validated)["histograms"].keys()
 
 
@@ -229,7 +230,7 @@ def test_every_ping_passes_or_is_rejected(ping):
     kept, record = Kept(), record_of(ping)
     for stage in (validate.validate, convert.convert, convert.expand_all):
         kept.lines.clear()
-        assert len(list(stage([record], OneVersion({}), kept))) + len(kept.lines) == 1
+        assert len(list(stage([record], OneVersion({}), validate.Sieve(kept)))) + len(kept.lines) == 1
 
 
 @given(st.text(max_size=200))
