@@ -13,7 +13,7 @@ def parse_raw(line, date, make_ids=False):
     A bare ping needs an id of its own (`version` 4 has one) unless `make_ids`. Raises BadData: `no_tab`, `no_id`,
     `bad_id`, `not_json`, `not_an_object`, `missing_info`, `unknown_version`.
     """
-    text = line.strip(b" \t\r")
+    text = line.strip(b" \r")
     if text.startswith(b"{"):
         return _parse_object(line, text, date, make_ids)
     id, tab, text = line.partition(b"\t")

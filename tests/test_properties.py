@@ -159,7 +159,7 @@ class Kept(rejects.Rejects):
         super().__init__("test", stats.Stats("test"))
         self.lines, self.histograms = [], []
 
-    def line(self, error, where, line, id=None):
+    def line(self, error, where, line, id=None, info=None):
         self.lines.append((error.error_type, line))
 
     def histogram(self, error, record, name, path, value, key=None):
