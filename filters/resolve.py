@@ -8,14 +8,27 @@ Reads raw telemetry, plain or compressed (gzip, xz, lzma, bzip2, zstd), one ping
 date, small info and the revision whose Histograms.json defines its histograms. A ping without histograms needs no
 definitions and passes with the revision null.
 
-A ping that carries histograms names its revision; it is looked up in the definitions cache, where 12 and 40 digits
-of a node are the same revision, and a node is the same in every repository. One that is not there is bad data.
+A ping that carries histograms names its revision, which is looked up in the definitions cache: as it stands, or as
+the descendant of a revision that changed the definitions. One that the cache does not know is asked for at the server
+of --fetch. Where that fails, or no revision is named, the channel says the repository and the build id the time (UTC;
+old build machines wrote Pacific time, so that an old build may get the definitions of up to eight hours before), or,
+without one, the version says the product, for which definitions were in effect. The record's revision says by which:
+revision, ancestor, buildid or version; a missing info.revision is filled in. A ping whose definitions cannot be found
+is bad data.
 
 Options:
   --date DATE         The submission date of raw input, as 20130903 or
                       2013-09-03; today (UTC) if not given.
   --utf8 WHAT         What becomes of a line that is not UTF-8: reject, or
                       replace the wrong bytes by U+FFFD [default: reject].
+  --fetch URL         Ask the Mercurial server there (https://hg.mozilla.org)
+                      for a revision that the cache does not know, and keep
+                      its answer there, for a day that there is none.
+  --timeout SECONDS   How long to wait for an answer [default: 10].
+  --offline           Ask no server, whatever --fetch says.
+  --only HOW          revision: never go by build id or version. any: do
+                      [default: any].
+  --channels FILE     A JSON object {channel: repository} over the usual ones.
   --make-ids          Give a bare ping without an id one made from its content.
   <definitions options>
   <reject options>
@@ -31,10 +44,15 @@ from tel import cli
 
 def work(run):
     """Resolve all inputs; a stream of raw lines starts here."""
-    from tel import resolve, revisions
+    from tel import history, resolve, revisions
 
     options, seen = run.options, resolve.Seen()
-    resolver = resolve.Resolver(revisions.Cache(options.histograms()))
+    cache, server = revisions.Cache(options.histograms()), None
+    if options["--fetch"] and not options["--offline"]:
+        server = revisions.Server(cache, options["--fetch"], history.PATH, options.number("--timeout"))
+    channels = resolve.read_channels(options["--channels"]) if options["--channels"] else resolve.CHANNELS
+    only = options.one_of("--only", ("revision", "any")) == "revision"
+    resolver = resolve.Resolver(cache, server, channels, only)
     replace = options.one_of("--utf8", ("reject", "replace")) == "replace"
     lines, date = run.all_lines(seen.raw_only), options.date("--date")
     records = resolve.resolve(lines, resolver, run.rejects, date, options["--make-ids"], seen, replace)

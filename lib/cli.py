@@ -188,6 +188,14 @@ class Run:
         for path in paths:
             self.out.line(os.fsencode(path))
 
+    def print_values(self, values):
+        """Write values as lines of JSON that are no records, without an end record."""
+        from tel import jsonl
+
+        for value in values:
+            self.out.line(jsonl.dumps(value))
+            self.stats.written += 1
+
     def schema(self):
         """The description of the schema that --schema names, or of the default one."""
         from tel import schema

@@ -1,10 +1,26 @@
 """Raw input to records: the id, date and info of each ping, and the definitions it was built with."""
 
+import calendar
+import re
+import time
+from collections import namedtuple
+
 from tel import jsonl, pings, records, revisions, streams
-from tel.errors import BadData
+from tel.errors import BadData, NoInput, UsageError
 from tel.records import Record
 
 MOST_REMEMBERED = 10_000
+
+# The repository that the builds of each update channel are made from.
+CHANNELS = {
+    "nightly": "mozilla-central",
+    "default": "mozilla-central",
+    "aurora": "releases/mozilla-aurora",
+    "beta": "releases/mozilla-beta",
+    "release": "releases/mozilla-release",
+    "esr": "releases/mozilla-esr{major}",
+}
+REVISION_URL = "https://hg.mozilla.org/{repository}/rev/{node}"  # how a ping that names none is made to name its revision
 
 
 def parse_raw(line, date, make_ids=False):
@@ -69,13 +85,19 @@ def _record(id, date, text, ping):
 
 
 class Resolver:
-    """Finds the definitions of one ping after another in a Cache; each revision is looked up once."""
+    """Finds the definitions of one ping after another in a Cache; each revision is looked up once.
 
-    def __init__(self, cache):
-        self.cache, self._known = cache, {}
+    `server` (a revisions.Server, or None) is asked for a revision that the cache does not know. Where the ping names
+    none that can be found, its channel says the repository (`channels`) and its build id the time, or else its version
+    the product, for which definitions were in effect; `only_revision` forbids that.
+    """
 
-    def revision(self, ping):
-        """The record's `revision` for a parsed ping: what was found, or None for one without histograms.
+    def __init__(self, cache, server=None, channels=CHANNELS, only_revision=False):
+        self.cache, self.server, self.channels, self.only_revision = cache, server, channels, only_revision
+        self._revisions, self._builds = {}, {}
+
+    def revision(self, ping, info):
+        """The record's `revision` for a parsed ping and its small info: what was found, or None without histograms.
 
         Raises BadData `definitions_not_found`.
         """
@@ -83,27 +105,85 @@ class Resolver:
         if not pings.carries_histograms(ping, generation):
             return None
         url = pings.at(ping, pings.REVISION[generation])
-        if not isinstance(url, str):
-            raise BadData("definitions_not_found", "the ping names no revision, so its definitions are not known")
-        found = self._known.get(url)
+        found = _remembered(self._revisions, url, self._by_revision) if isinstance(url, str) else None
+        if found is None and not self.only_revision:
+            build = Build(*(info.get(name) for name in ("appUpdateChannel", "appBuildID", "appVersion")))
+            found = _remembered(self._builds, build, self._by_build)
         if found is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            found = self._known[url] = self._find(url)
+            raise self._not_found(url)
         return found
 
-    def _find(self, url):
+    def _by_revision(self, url):
         named = revisions.parse_url(url)
-        if named is None:
-            raise BadData("definitions_not_found", f"not the URL of a revision: {url[:200]}")
-        version = self.cache.find(*named)
-        if version is None:
-            raise BadData(
-                "definitions_not_found",
-                f"no definitions of {'/'.join(named)} in {self.cache.directory}",
-                cure="put its Histograms.json there as <repository>/<node>/Histograms.json",
-            )
-        return {"repository": named[0], "node": version.node, "sha256": version.sha256, "by": "revision"}
+        version = named and (self.cache.find(*named) or (self.server and self.server.version(*named)))
+        return _result(version, "revision" if version.exact else "ancestor", named[0]) if version else None
+
+    def _by_build(self, build):
+        repository = repository_of(self.channels, build.channel, build.version)
+        seconds = build_time(build.id)
+        if repository is None:
+            return None
+        if seconds is not None:
+            return _result(self.cache.in_effect(repository, seconds), "buildid")
+        return _result(self.cache.of_product(repository, build.version), "version")
+
+    def _not_found(self, url):
+        if not isinstance(url, str):
+            reason = "the ping names no revision, and its channel and build say nothing that the cache knows"
+        elif revisions.parse_url(url) is None:
+            reason = f"not the URL of a revision: {url[:200]}"
+        else:
+            reason = f"no definitions of {'/'.join(revisions.parse_url(url))} in {self.cache.directory}"
+        cure = "tel-history or --fetch bring them there" if revisions.parse_url(url) else None
+        return BadData("definitions_not_found", reason, cure=cure)
+
+
+Build = namedtuple("Build", "channel id version")
+
+
+def _remembered(memo, key, find):
+    if key not in memo:
+        if len(memo) >= MOST_REMEMBERED:
+            memo.clear()
+        memo[key] = find(key)
+    return memo[key]
+
+
+def _result(version, by, repository=None):
+    """The `revision` field of a record for a Version (None for none)."""
+    if version is None:
+        return None
+    return {"repository": repository or version.repository, "node": version.node, "sha256": version.sha256, "by": by}
+
+
+def repository_of(channels, channel, version):
+    """The repository that a channel's builds are made from, or None; `{major}` in its name is the product's version.
+
+    >>> repository_of(CHANNELS, "esr", "153.7.0")
+    'releases/mozilla-esr153'
+    """
+    repository = channels.get(channel) if isinstance(channel, str) else None
+    if repository and "{major}" in repository:
+        major = version.split(".")[0] if isinstance(version, str) else ""
+        repository = repository.replace("{major}", major) if major.isascii() and major.isdigit() else None
+    return repository
+
+
+def build_time(id):
+    """The seconds since 1970 of a build id (YYYYMMDDHH[MMSS]) taken as UTC, or None for what is none.
+
+    Build machines wrote their local time (Pacific) in old days, so that an old build may be given the version of up
+    to eight hours before.
+
+    >>> build_time("19700101000100")
+    60
+    """
+    if not isinstance(id, str) or not re.fullmatch(r"\d{10}(\d{4})?", id, re.ASCII):
+        return None
+    try:
+        return calendar.timegm(time.strptime(id.ljust(14, "0"), "%Y%m%d%H%M%S"))
+    except ValueError:
+        return None
 
 
 class Seen:
@@ -128,7 +208,9 @@ def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=F
             whole = streams.held(line)
             text = whole.decode(errors="replace").encode() if replace else whole
             record, ping, raw = parse_raw(text, date, make_ids)
-            revision = resolver.revision(ping)
+            revision = resolver.revision(ping, record.info)
+            if revision and revision["by"] in ("buildid", "version"):
+                record = with_revision(record, ping, revision)
         except BadData as error:
             seen.raw += 1
             rejects.line(error, where, line, _id_of(line))
@@ -137,6 +219,31 @@ def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=F
         seen.records += not raw
         record.where, record.original = where, line
         yield record.with_fields(revision=revision)
+
+
+def with_revision(record, ping, revision):
+    """The Record with the revision filled in where its ping names none, as the storage format asks."""
+    generation = pings.generation(ping)
+    holder = ping if generation == pings.CLASSIC else ping.get("payload")
+    if generation == pings.DEVICE or not isinstance(holder.get("info"), dict) or "revision" in holder["info"]:
+        return record
+    holder["info"]["revision"] = REVISION_URL.format(**revision)
+    top = "info" if generation == pings.CLASSIC else "payload"
+    return record.with_ping(jsonl.Document(record.ping, (top,)).replace({top: ping[top]}))
+
+
+def read_channels(path):
+    """The channel table of a JSON file {channel: repository} over the default one. Raises NoInput, UsageError."""
+    try:
+        with open(path, "rb") as file:
+            table = jsonl.loads(file.read())
+    except OSError as error:
+        raise NoInput(f"cannot be read: {error.strerror}", path) from None
+    except BadData as error:
+        raise UsageError(error.reason, path) from None
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise UsageError('not a channel table: {"channel": "repository", ...} is expected', path)
+    return {**CHANNELS, **table}
 
 
 def _id_of(line):

@@ -1,21 +1,31 @@
-"""The definitions cache: which Histograms.json belongs to which revision of which repository.
+"""The definitions cache: which Histograms.json belongs to which revision of which repository, or to which time.
 
-A cache is a directory that holds plain trees `<repository>/<node>/Histograms.json`. A node is the hash that
-Mercurial or git gives a revision, so that it names the same content in every repository.
+    contents/<sha256>.json                       every Histograms.json, once
+    history/<repository>/versions.ndjson         the versions of a repository's main line, and when each was in effect
+    history/<repository>/revisions               every revision: its node, its content, its date
+    fetched/<repository>/<node>.json             what a server said of one revision
+    <repository>/<node>/Histograms.json          a plain tree, put there by hand
+
+All are written by rename, so that any number of processes may read and write at once. A node is the hash that
+Mercurial or git gives a revision: it names the same content in every repository.
 """
 
+import bisect
 import os
 import re
+import time
 from collections import OrderedDict
 
-from tel import definitions
-from tel.errors import BadData, NoInput
+from tel import definitions, fetch, jsonl, streams
+from tel.errors import BadData, IOFailed, NoInput, NotWhole
 
 FILE = "Histograms.json"
 DEPTH = 5  # of directories above a node: releases/mozilla-beta has two
 MOST_LOADED = 64  # parsed versions kept in memory, least recently used dropped first
+MISSING_FOR = 24 * 3600  # seconds for which a server's "no such revision" is believed
 
-_URL = re.compile(r"https?://[^/\s]{1,255}/((?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){1,5})(?:rev|commit)/([0-9a-f]{12,40})/?")
+REPOSITORY = r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,4}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+_URL = re.compile(rf"https?://[^/\s]{{1,255}}/({REPOSITORY})/(?:rev|commit)/([0-9a-f]{{12,40}})/?")
 _NODE = re.compile(r"[0-9a-f]{12,40}")
 
 
@@ -26,32 +36,51 @@ def parse_url(url):
     ('releases/mozilla-beta', '8d3810543edc')
     """
     match = _URL.fullmatch(url) if isinstance(url, str) and len(url) < 1000 else None
-    return (match[1][:-1], match[2]) if match else None
+    return (match[1], match[2]) if match else None
 
 
 class Version:
-    """One Histograms.json of the cache: its repository, node and path."""
+    """One Histograms.json of the cache: repository, node, path, and, once loaded, `sha256` and `definitions`.
 
-    __slots__ = ("repository", "node", "path", "sha256", "definitions")
+    `exact` tells whether the node itself brought this content, not an ancestor of it.
+    """
 
-    def __init__(self, repository, node, path):
-        self.repository, self.node, self.path = repository, node, path
-        self.sha256 = self.definitions = None
+    __slots__ = ("repository", "node", "path", "sha256", "definitions", "exact")
+
+    def __init__(self, repository, node, path, sha256=None, exact=True):
+        self.repository, self.node, self.path, self.sha256, self.exact = repository, node, path, sha256, exact
+        self.definitions = None
 
     def load(self):
-        """Read the file: set `sha256` (hex digits) and `definitions`. Raises NoInput, BadData `bad_definitions`."""
-        import hashlib
-
-        try:
-            with open(self.path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise NoInput(f"cannot be read: {error.strerror}", self.path) from None
-        self.sha256 = hashlib.sha256(data).hexdigest()
+        """Read the file. Raises NoInput, BadData `bad_definitions`, IOFailed for content that is not its SHA-256's."""
+        data = _read(self.path)
+        sha256 = digest(data)
+        if self.sha256 not in (None, sha256):
+            raise IOFailed("damaged: its content does not have its SHA-256", self.path, "tel-history --verify tells more")
+        self.sha256 = sha256
         try:
             self.definitions = definitions.load(data)
         except BadData as error:
             raise BadData(error.error_type, error.reason, self.path) from None
+
+
+def digest(data):
+    """The SHA-256 of bytes in hexadecimal.
+
+    >>> digest(b"")[:8]
+    'e3b0c442'
+    """
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise NoInput(f"cannot be read: {error.strerror}", path) from None
 
 
 class Cache:
@@ -59,49 +88,238 @@ class Cache:
 
     def __init__(self, directory):
         self.directory, self._loaded = directory, OrderedDict()
-        self._versions = None
+        self._trees = self._lines = None
+        self._tables, self._by_digest = {}, {}
 
-    def _list(self):
-        versions = {}
-        for version in _walk(self.directory, "", DEPTH):
-            versions.setdefault(version.node[:12], []).append(version)
-        return versions
+    def path(self, *parts):
+        """A path inside the cache."""
+        return os.path.join(self.directory, *parts)
+
+    def content_path(self, sha256):
+        """Where the content of a SHA-256 lies."""
+        return self.path("contents", f"{sha256}.json")
 
     def find(self, repository, node):
-        """The Version of a node, loaded, or None. The repository decides only between equals.
+        """The Version at a revision, loaded, or None: from the plain trees, what was fetched, or the histories.
 
         Raises NoInput if the directory cannot be listed or the file not be read, BadData `bad_definitions`.
         """
-        if self._versions is None:
-            self._versions = self._list()
-        versions = [v for v in self._versions.get(node[:12], ()) if v.node.startswith(node) or node.startswith(v.node)]
-        if len({v.node for v in versions if len(v.node) == 40}) > 1:
-            return None  # a short node that stands for several revisions stands for none
-        chosen = next((v for v in versions if v.repository == repository), versions[0] if versions else None)
-        return self._load(chosen) if chosen else None
+        version = self._in_trees(repository, node) or self._fetched(repository, node) or self._in_histories(repository, node)
+        return self.load(version) if version else None
+
+    def load(self, version):
+        """A Version with its definitions, parsed once and dropped when MOST_LOADED others were used since."""
+        loaded = self._loaded.get(version.path)
+        if loaded is None:
+            version.load()
+            loaded = self._loaded[version.path] = version
+            if len(self._loaded) > MOST_LOADED:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(version.path)
+        version.sha256, version.definitions = loaded.sha256, loaded.definitions
+        return version
 
     def of_record(self, revision):
         """The Version that a record's `revision` field names, or None if the cache has no such content."""
         if not isinstance(revision, dict):
             return None
-        repository, node = revision.get("repository"), revision.get("node")
+        repository, node, sha256 = (revision.get(name) for name in ("repository", "node", "sha256"))
+        key = (node, sha256)
+        known = self._by_digest.get(key) if isinstance(node, str) and isinstance(sha256, (str, type(None))) else None
+        if known is None:
+            known = self._of_record(repository, node, sha256)
+            if known is not None and len(self._by_digest) < 10_000:
+                self._by_digest[key] = known
+        return self.load(known) if known else None
+
+    def _of_record(self, repository, node, sha256):
+        if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) and os.path.exists(self.content_path(sha256)):
+            return Version(repository, node, self.content_path(sha256), sha256)
         if not isinstance(node, str) or not _NODE.fullmatch(node):
             return None
         version = self.find(repository, node)
-        return version if version and revision.get("sha256", version.sha256) == version.sha256 else None
+        return version if version and sha256 in (None, version.sha256) else None
 
-    def _load(self, version):
-        if version.path not in self._loaded:
-            version.load()
-            self._loaded[version.path] = version
-            if len(self._loaded) > MOST_LOADED:
-                self._loaded.popitem(last=False)[1].definitions = None
-        self._loaded.move_to_end(version.path)
-        return version
+    def trees(self):
+        """The Versions of the plain trees, not loaded, in the order of their names."""
+        return _walk(self.directory, "", DEPTH)
+
+    def _in_trees(self, repository, node):
+        if self._trees is None:
+            self._trees = {}
+            for version in self.trees():
+                self._trees.setdefault(version.node[:12], []).append(version)
+        versions = [v for v in self._trees.get(node[:12], ()) if v.node.startswith(node) or node.startswith(v.node)]
+        return _choose(versions, repository)
+
+    def _in_histories(self, repository, node):
+        versions = []
+        for name in self.repositories():
+            row = self.table(name).find(node)
+            if row:
+                full, sha256, changed = row
+                versions.append(Version(name, full, self.content_path(sha256), sha256, changed))
+        return _choose(versions, repository)
+
+    def _fetched(self, repository, node):
+        said = self.said_of(repository, node)
+        sha256 = said.get("sha256") if said else None
+        return Version(repository, node, self.content_path(sha256), sha256) if sha256 else None
+
+    def said_of(self, repository, node):
+        """What a server said of a revision, as a dict with `sha256` or `missing_until`; None if nothing that still holds."""
+        path = self._said_path(repository, node)
+        if not os.path.exists(path):
+            return None
+        try:
+            said = jsonl.loads(_read(path))
+        except (BadData, NoInput):
+            return None
+        return said if "sha256" in said or said.get("missing_until", 0) > time.time() else None
+
+    def _said_path(self, repository, node):
+        return self.path("fetched", repository, f"{node}.json")
+
+    def keep_said(self, repository, node, said):
+        """Keep what a server said of a revision."""
+        path = self._said_path(repository, node)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        streams.replace(path, jsonl.dumps({"repository": repository, "node": node, **said}) + b"\n")
+
+    def keep_content(self, data):
+        """Store a Histograms.json, once, and return its SHA-256."""
+        sha256 = digest(data)
+        path = self.content_path(sha256)
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            streams.replace(path, data)
+        return sha256
+
+    def forget(self):
+        """Look at the histories again: one has been written."""
+        self._lines, self._tables = None, {}
+
+    def repositories(self):
+        """The names of the repositories whose history is here, sorted."""
+        if self._lines is None:
+            root = self.path("history")
+            found = (os.path.relpath(folder, root) for folder, _, files in os.walk(root) if "versions.ndjson" in files)
+            self._lines = {name: None for name in sorted(found)}
+        return list(self._lines)
+
+    def versions(self, repository):
+        """The versions of a repository's main line, oldest first (dicts, see History); none if it is not known."""
+        if repository not in self.repositories():
+            return []
+        if self._lines[repository] is None:
+            self._lines[repository] = self.read_versions(repository)[1]
+        return self._lines[repository]
+
+    def read_versions(self, repository):
+        """(the head dict, the version dicts) of a repository's versions.ndjson. Raises IOFailed if it is damaged."""
+        path = self.path("history", repository, "versions.ndjson")
+        try:
+            head, *versions = [jsonl.loads(line) for line in _read(path).splitlines()]
+        except (BadData, ValueError) as error:
+            raise IOFailed(f"damaged: {error}", path, "remove it and run tel-history again") from None
+        return head, versions
+
+    def table(self, repository):
+        """The Table of a repository's revisions."""
+        if repository not in self._tables:
+            names = os.listdir(self.path("contents")) if os.path.isdir(self.path("contents")) else ()
+            self._tables[repository] = Table(self.path("history", repository, "revisions"), names)
+        return self._tables[repository]
+
+    def in_effect(self, repository, seconds):
+        """The Version in effect in a repository at a time (seconds since 1970, UTC), the first if it is earlier, or None."""
+        versions = [version for version in self.versions(repository) if version["sha256"]]
+        at = bisect.bisect_right([version["from"] for version in versions], seconds)
+        return self._of_line(versions[max(at - 1, 0)]) if versions else None
+
+    def of_product(self, repository, product):
+        """The last Version in effect while the repository made a product version; else of the nearest one, or None."""
+        versions = [version for version in self.versions(repository) if version["sha256"]]
+        made = [version for version in versions if product in version["versions"]]
+        if not made and versions and _ordered(product):
+            made = _nearest(versions, _ordered(product))
+        return self._of_line(made[-1]) if made else None
+
+    def _of_line(self, line):
+        return self.load(Version(line["repository"], line["node"], self.content_path(line["sha256"]), line["sha256"]))
+
+
+def _choose(versions, repository):
+    """The Version of the repository if there is one, else any; None where a short node stands for several revisions."""
+    if len({version.node for version in versions if len(version.node) == 40}) > 1:
+        return None
+    return next((version for version in versions if version.repository == repository), versions[0] if versions else None)
+
+
+def _ordered(product):
+    """A product version as integers that order it, or () if it is none.
+
+    >>> _ordered("23.0.1"), _ordered("24.0a2")
+    ((23, 0, 1), (24, 0))
+    """
+    match = re.match(r"\d{1,4}(?:\.\d{1,6}){0,3}", product) if isinstance(product, str) else None
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _nearest(versions, wanted):
+    """The versions of the nearest product version: of the same major if there is one; the latest not after, else the first."""
+    made = {order for version in versions for order in map(_ordered, version["versions"]) if order}
+    made = {order for order in made if order[0] == wanted[0]} or made
+    order = max((order for order in made if order <= wanted), default=min(made, default=()))
+    return [version for version in versions if order in map(_ordered, version["versions"])] or versions[:1]
+
+
+class Table:
+    """A repository's `revisions` file, searched without being read: lines of one width, sorted by node.
+
+    `<node> <first 16 digits of the content's SHA-256, or 16 dashes> <date, 12 digits> <+ or ->`: + for a revision that
+    changed what its first parent had.
+    """
+
+    WIDTH = 40 + 1 + 16 + 1 + 12 + 1 + 1 + 1
+
+    def __init__(self, path, contents):
+        self.path, self._contents = path, {name[:16]: name[:64] for name in contents}
+        self._file = open(path, "rb")
+        self._lines = os.fstat(self._file.fileno()).st_size // self.WIDTH
+
+    def _line(self, number):
+        return os.pread(self._file.fileno(), self.WIDTH, number * self.WIDTH).decode()
+
+    def find(self, node):
+        """(full node, SHA-256, whether it changed) of a node or its first digits; None if unknown or ambiguous."""
+        low, high = 0, self._lines
+        while low < high:
+            middle = (low + high) // 2
+            if self._line(middle)[: len(node)] < node:
+                low = middle + 1
+            else:
+                high = middle
+        found = [line for line in (self._line(n) for n in (low, low + 1) if n < self._lines) if line.startswith(node)]
+        if len(found) != 1:
+            return None
+        full, short, _, sign = found[0].split()
+        return (full, self._contents[short], sign == "+") if short in self._contents else None
+
+    @classmethod
+    def dump(cls, nodes):
+        """The file's bytes for {node: (SHA-256 or "", date, whether it changed)}."""
+        rows = ((node, sha256[:16] or "-" * 16, date, "+" if changed else "-") for node, (sha256, date, changed) in nodes.items())
+        return "".join(f"{node} {short} {date:012d} {sign}\n" for node, short, date, sign in sorted(rows)).encode()
+
+    def load(self):
+        """The {node: (SHA-256 or "", date, whether it changed)} of the whole file."""
+        rows = (line.split() for line in _read(self.path).decode().splitlines())
+        return {node: (self._contents.get(short, ""), int(date), sign == "+") for node, short, date, sign in rows}
 
 
 def _walk(directory, repository, depth):
-    """Yield the Versions below a directory, in the order of their names."""
+    """Yield the Versions of the plain trees below a directory, in the order of their names."""
     try:
         with os.scandir(directory) as entries:
             folders = sorted((entry for entry in entries if entry.is_dir()), key=lambda entry: entry.name)
@@ -114,5 +332,35 @@ def _walk(directory, repository, depth):
     for folder in folders:
         if repository and _NODE.fullmatch(folder.name):
             yield Version(repository, folder.name, os.path.join(folder.path, FILE))
-        elif depth:
+        elif depth and (repository or folder.name not in ("contents", "history", "fetched")):
             yield from _walk(folder.path, f"{repository}/{folder.name}" if repository else folder.name, depth - 1)
+
+
+class Server:
+    """A Mercurial web server, asked for the file at a revision that the cache does not know; each is asked for once.
+
+    What it says is kept in the cache, also that it has no such revision, for MISSING_FOR seconds.
+    """
+
+    def __init__(self, cache, url, path, timeout):
+        self.cache, self.url, self.path, self.timeout = cache, url.rstrip("/"), path, timeout
+        self._missing = set()
+
+    def version(self, repository, node):
+        """The Version at a revision, loaded, or None if there is none. Raises NotWhole where no answer can be had."""
+        if node in self._missing or self.cache.said_of(repository, node):
+            return None  # it was asked before, and had it been there, the cache would have it
+        data = fetch.get(f"{self.url}/{repository}/raw-file/{node}/{self.path}", self.timeout)
+        if data is None:
+            self._missing.add(node)
+            self.cache.keep_said(repository, node, {"missing_until": int(time.time()) + MISSING_FOR})
+            return None
+        self._check(data, repository, node)
+        self.cache.keep_said(repository, node, {"sha256": self.cache.keep_content(data)})
+        return self.cache.find(repository, node)
+
+    def _check(self, data, repository, node):
+        try:
+            definitions.load(data)
+        except BadData as error:
+            raise NotWhole(f"the answer is no Histograms.json: {error.reason}", f"{self.url}/{repository} at {node}") from None

@@ -116,7 +116,7 @@ class Options(dict):
 
     def histograms(self):
         """The directory of the definitions cache."""
-        given = self["--histograms"]
+        given = self.get("--histograms")
         if given and not given.startswith("$XDG_CACHE_HOME"):
             return given
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
