@@ -1,0 +1,62 @@
+# The suite's one gate: `make test` and `make demo` set up what they need in .venv and run.
+
+PYTHON  ?= python3
+PREFIX  ?= /usr/local
+BIN     := .venv/bin
+SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: .venv/installed ## run the main job on generated pings, in demo/
+	@pipelines/demo demo
+
+test: .venv/tested ## set up, install missing system programs where possible, run all tests
+	@tests/system-programs
+	$(BIN)/python -m pytest
+
+check: .venv/tested lint ## lint, and see that the manual pages are fresh and clean
+	@$(BIN)/python man/make --check
+	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning man/*.[157]; else echo "mandoc is missing: pages not linted" >&2; fi
+
+lint: .venv/tested ## look for mistakes in the Python code
+	@$(BIN)/ruff check .
+
+man: .venv/installed ## make man/tel-*.1 from the tools' docstrings
+	@$(BIN)/python man/make
+
+bench: .venv/tested ## measure speed as ratios to other programs
+	@$(BIN)/python tests/bench/run
+
+accept: .venv/tested ## make what the tools print now the expected output of all cases
+	@TEL_ACCEPT=1 $(BIN)/python -m pytest -q tests/test_cases.py
+
+install: ## install the tools and manual pages below PREFIX
+	$(PYTHON) -m pip install --prefix $(PREFIX) .
+
+dist: .venv/tested ## build a source archive and a wheel in dist/
+	@$(BIN)/python -m pip -q install build
+	@$(BIN)/python -m build --no-isolation .
+
+clean: ## remove what the other targets made
+	rm -rf .venv build dist demo .pytest_cache .hypothesis .ruff_cache
+	find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
+
+.venv/made:
+	@$(PYTHON) -c 'import ensurepip' || { echo "python3 lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip -q install setuptools wheel docopt ujson zstandard
+	@touch $@
+
+# Not an editable installation: its import hook would slow every start of a tool.
+.venv/installed: .venv/made $(SOURCES)
+	$(BIN)/python -m pip -q install --no-deps --no-build-isolation --force-reinstall .
+	@rm -rf build *.egg-info
+	@touch $@
+
+.venv/tested: .venv/installed
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial ruff
+	@touch .venv/test-packages $@
+
+.PHONY: help demo test check lint man bench accept install dist clean
