@@ -160,12 +160,28 @@ class Run:
             except BadData as error:
                 self.rejects.line(error, where, line)
 
-    def write(self, lines):
-        """Write lines (bytes), then the end records that the input allows; say so if it allows none."""
+    def file_lines(self, path):
+        """The lines of a small file of ours, such as a list, or of standard input for `-`."""
+        from tel import streams
+
+        return [streams.held(line) for line in streams.lines(streams.Input(path).blocks(), self.max_line)]
+
+    def put(self, lines):
+        """Write lines (bytes), and nothing after them."""
         for line in lines:
             self.out.line(line)
             self.stats.written += 1
+
+    def write(self, lines):
+        """Write lines (bytes), then the end records that the input allows; say so if it allows none."""
+        self.put(lines)
         self.vouch()
+
+    def vouch_once(self, **more):
+        """Write one end record for all that were received, if the input was whole."""
+        if not self.ends.faults:
+            self.ends.received.clear()
+        self.vouch(**more)
 
     def vouch(self, **more):
         """Write the end records of what was written, if the input was whole, with further fields in each.

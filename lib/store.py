@@ -150,3 +150,24 @@ def _demand(path, is_kind, kind):
     if not is_kind(mode):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "something else"
         raise IOFailed(f"{what} stands where the store expects {kind} of its own", path, "remove it")
+
+
+def above(path):
+    """(the root, the Schema) of the store that a path lies in, or None; remembered by directory."""
+    directory = os.path.dirname(os.path.abspath(path))
+    if directory not in _ABOVE:
+        _ABOVE[directory] = _look_above(directory)
+    return _ABOVE[directory]
+
+
+_ABOVE = {}
+
+
+def _look_above(directory):
+    while True:
+        path = os.path.join(directory, CONTROL, "schema.json")
+        if os.path.lexists(path):
+            return directory, schema.read(path)
+        if os.path.dirname(directory) == directory:
+            return None
+        directory = os.path.dirname(directory)

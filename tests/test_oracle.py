@@ -98,7 +98,9 @@ def test_partitions_are_those_of_the_original(stored_stream, outcomes, run_tool,
             where[line.split(b"\t")[0].decode()] = path[len(str(tmp_path / "store")) + 1 :].rsplit("/", 1)[0]
     for outcome in good:
         theirs = outcome["path"].replace(".v2.log", "").rsplit(".", 1)
-        assert where[outcome["id"]].replace("-", "_") == "/".join(theirs).replace("-", "_")
+        # the server made "_" of "-", and let a "/" in a value begin another directory
+        plain = str.maketrans("-/", "__")
+        assert where[outcome["id"]].translate(plain) == "/".join(theirs).translate(plain)
 
 
 def kept_values(outcomes, level):

@@ -26,7 +26,7 @@ def place(tmp_path_factory, run_tool):
     """A folder with definitions and an export of good pings."""
     place = tmp_path_factory.mktemp("truth")
     run_tool("tel-sample", "--definitions", str(place / "h"))
-    (place / "export.tsv").write_bytes(run_tool("tel-sample", "-n", "120", "--small", "--seed", "7").stdout)
+    (place / "export.tsv").write_bytes(run_tool("tel-sample", "-n", "40", "--seed", "7").stdout)
     return place
 
 

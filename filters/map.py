@@ -1,0 +1,54 @@
+"""tel-map - run a job's map over stored pings
+
+Usage:
+  tel-map [options] JOB [FILE...]
+
+Reads stored files, or, without any, stored lines or records from standard input, and writes what the job's map makes
+of each ping: lines ["key",value]. JOB is a built-in job (count, os-count, histogram, histograms) or a job file (a
+path with a slash or ending in .py); words behind its name, in the same argument, are its parameters.
+
+A stored file that is cut, even at the end of a frame, is an error. The end record says how many files were read whole
+and vouches for their names, so that tel-combine and tel-reduce can demand exactly the files of a list.
+
+Options:
+  --files-from LIST   Read the names of the stored files from LIST, one a line
+                      (- for standard input).
+  --tab               Write key TAB value for Hadoop Streaming or Spark's
+                      pipe, and no end record.
+  <reject options>
+  <common options>
+
+Examples:
+  tel-map os-count store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812/b-001.v2.zst
+  tel-ls store > files && tel-map --files-from files 'histogram GC_MS' | tel-reduce --inputs files 'histogram GC_MS'
+"""
+
+from tel import cli
+
+
+def work(run):
+    """Map all files, or standard input."""
+    from tel import job, mapreduce, resolve
+
+    options, spec = run.options, job.load(run.options["JOB"])
+    line = mapreduce.tab_line if options["--tab"] else job.pair_line
+    paths = mapreduce.listed(run.file_lines(options["--files-from"])) if options["--files-from"] else options["FILE"]
+    manifest, seen = mapreduce.Manifest(), resolve.Seen()
+
+    def pairs():
+        for path in paths:
+            (source,) = run.inputs([path], mapreduce.stored_check(path))
+            dims = mapreduce.dims_of_path(path)
+            yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, dims)
+            manifest.add(path)
+        if not paths and not options["--files-from"]:
+            yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, None, seen)
+
+    run.put(line(key, value) for key, value in pairs())
+    if not options["--tab"]:
+        run.vouch(**(manifest.fields() if manifest.files or options["--files-from"] else {}))
+
+
+def main():
+    """The console script."""
+    return cli.main(__doc__, work)

@@ -1,0 +1,138 @@
+"""Jobs: what a map, a combine and a reduce do, in one Python file.
+
+The functions are those of the telemetry server's MapReduce framework, so that its example scripts run as they are:
+`map(key, dims, value, context)`, and optionally `combine` and `reduce(key, values, context)`, `setup_reduce(context)`.
+"""
+
+import os
+import sys
+
+from tel import jsonl
+from tel.errors import BadData, NoInput, UsageError
+
+
+class Context:
+    """What a job's functions write to. `parameters` are the words behind the job's name.
+
+    `field_separator` and `record_separator` belong to `writeline` and `writecsv`, as in the original framework.
+    """
+
+    field_separator, record_separator = ",", "\n"
+
+    def __init__(self, parameters=()):
+        self.parameters = list(parameters)
+        self.pairs = []
+
+    def write(self, key, value):
+        """Hand on a key and its value: anything that JSON can say, tuples as lists."""
+        self.pairs.append((key, value))
+
+    def writeline(self, text):
+        """Hand on a line of text as a key without a value."""
+        self.pairs.append((text, None))
+
+    def writecsv(self, values):
+        """Hand on a row of values as one line of text."""
+        self.writeline(self.field_separator.join(map(str, values)))
+
+    def take(self):
+        """What was written since the last time, as a list of (key, value)."""
+        pairs, self.pairs = self.pairs, []
+        return pairs
+
+
+class Job:
+    """A job that is loaded: its functions, its context and its path; `combines`, `reduces`: whether it has these.
+
+    Raises UsageError for a file that is no job, or too few parameters: it may name those it needs in PARAMETERS.
+    """
+
+    def __init__(self, path, source, parameters):
+        self.path, self.context = path, Context(parameters)
+        self._names = {"__name__": "job", "__file__": path}
+        sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+        self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
+        sys.path.pop(0)
+        self.combines, self.reduces, self.maps = (callable(self._names.get(n)) for n in ("combine", "reduce", "map"))
+        if not self.maps:
+            raise UsageError("the job has no map function", path)
+        needed = self._names.get("PARAMETERS", ())
+        if len(parameters) < len(needed):
+            raise UsageError(f"the job needs words behind its name, in the same argument: {' '.join(needed)}", path)
+
+    def map(self, key, dims, value, where=None):
+        """The pairs that the job's map writes for one stored ping (its id, dimensions, and JSON text)."""
+        self._guarded(where, self._names["map"], key, dims, value, self.context)
+        return self.context.take()
+
+    def combine(self, key, values):
+        """The pairs that the job's combine writes for some values of one key."""
+        self._guarded(None, self._names["combine"], key, values, self.context)
+        return self.context.take()
+
+    def setup_reduce(self):
+        """Let the job prepare its reduce."""
+        if callable(self._names.get("setup_reduce")):
+            self._guarded(None, self._names["setup_reduce"], self.context)
+
+    def reduce(self, key, values):
+        """The pairs that the job's reduce writes for all values of one key."""
+        self._guarded(None, self._names["reduce"], key, values, self.context)
+        return self.context.take()
+
+    def _guarded(self, where, function, *arguments):
+        """Call the job's code; whatever it raises becomes BadData `job_failed` with the job's own line."""
+        try:
+            function(*arguments)
+        except Exception as error:  # the code is the user's: anything can come out of it
+            reason = f"the job failed at {self.path}:{self._line(error)}: {error.__class__.__name__}: {error}"
+            raise BadData("job_failed", reason, where) from None
+
+    def _line(self, error):
+        """The line of the job that an error came through last."""
+        if isinstance(error, SyntaxError) and error.filename == self.path:
+            return error.lineno
+        line, trace = 0, error.__traceback__
+        while trace:
+            if trace.tb_frame.f_code.co_filename == self.path:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        return line
+
+
+def load(spec):
+    """The Job of a word: a built-in's name, a path (with a slash or ending in .py), parameters behind either.
+
+    Raises UsageError for a name that is none, NoInput for a file that cannot be read.
+    """
+    name, *parameters = spec.split() or [""]
+    builtin = "/" not in name and not name.endswith(".py")
+    path = os.path.join(FOLDER, f"{name.replace('-', '_')}.py") if builtin else name
+    if builtin and (not name.replace("-", "").isalnum() or not os.path.exists(path)):
+        raise UsageError(f"no job {name!r}; there are {', '.join(builtins())}, and job files (with a slash or ending in .py)")
+    try:
+        with open(path, "rb") as file:
+            return Job(path, file.read(), parameters)
+    except OSError as error:
+        raise NoInput(f"cannot be read: {error.strerror}", path) from None
+
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "jobs")
+
+
+def builtins():
+    """The names of the built-in jobs, sorted."""
+    names = (name[:-3].replace("_", "-") for name in os.listdir(FOLDER) if name.endswith(".py"))
+    return sorted(name for name in names if not name.startswith("--"))
+
+
+def pair_line(key, value):
+    """A key and a value as a line between the tools.
+
+    >>> pair_line(("a", 1), 2)
+    b'[["a",1],2]'
+    """
+    try:
+        return jsonl.dumps((key, value))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None

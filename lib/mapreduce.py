@@ -1,0 +1,273 @@
+"""Map, combine and reduce over stored pings: lines `["key",value]` between them, and manifests of the files mapped.
+
+The end record of a map says how many files it read whole, and the sum of the hashes of their names, which does not
+depend on their order. Combines add these up, so that a file that is missing or was mapped twice is known at the end.
+"""
+
+import hashlib
+import os
+
+from tel import compress, jsonl, pings, records, store, streams
+from tel.errors import BadData, NotWhole
+from tel.job import pair_line
+from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
+
+DIMENSIONS = ("reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", SUBMISSION_DATE)
+BUFFERED = 64  # values of one key that are kept until they are combined
+MODULUS = 1 << 128
+
+
+class Manifest:
+    """Which files were read whole: how many, and the sum of the hashes of their names.
+
+    >>> Manifest.of(["a", "b"]).fields() == Manifest.of(["b", "a"]).fields()
+    True
+    """
+
+    def __init__(self, files=0, total=0):
+        self.files, self.total = files, total
+
+    @classmethod
+    def of(cls, names):
+        """The manifest of some files."""
+        manifest = cls()
+        for name in names:
+            manifest.add(name)
+        return manifest
+
+    def add(self, name):
+        """Take in a file that was read whole, by its name as it was given."""
+        self.files += 1
+        digest = hashlib.sha256(os.fsencode(name)).digest()
+        self.total = (self.total + int.from_bytes(digest[:16], "big")) % MODULUS
+
+    def merge(self, end):
+        """Take in what an end record says."""
+        files, total = end.get("files", 0), end.get("inputs", "0")
+        self.files += files if isinstance(files, int) else 0
+        self.total = (self.total + int(total, 16)) % MODULUS
+
+    def fields(self):
+        """The fields of an end record."""
+        return {"files": self.files, "inputs": f"{self.total:032x}"}
+
+    def demand(self, expected):
+        """Raise NotWhole unless exactly the files of another manifest were read, each once."""
+        if self.files != expected.files:
+            raise NotWhole(f"{self.files} files were mapped, and --inputs lists {expected.files}", cure="run the map again")
+        if self.total != expected.total:
+            raise NotWhole("the files that were mapped are not those that --inputs lists: one is missing, another doubled")
+
+
+def listed(lines):
+    """The file names of a list, one a line; empty lines are none."""
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def stored_check(path):
+    """The check that an Input of this path needs: a stored file must end with its seek table."""
+    return compress.read_seek_table if path.endswith(store.SUFFIX) else None
+
+
+def dims_of_path(path):
+    """The dimensions of a stored file in a job's order, from its directories and the schema of the store above it.
+
+    None for a file in no store.
+    """
+    found = store.above(path)
+    if found is None:
+        return None
+    root, schema = found
+    parts = os.path.relpath(os.path.dirname(os.path.abspath(path)), root).split(os.sep)
+    if len(parts) != len(schema.names):
+        return None
+    values = dict(zip(schema.names, parts))
+    return [values.get(name, UNKNOWN) for name in DIMENSIONS] + [v for n, v in values.items() if n not in DIMENSIONS]
+
+
+def dims_of_info(info, date=None):
+    """The dimensions of a ping in no store, from its small info.
+
+    >>> dims_of_info({"reason": "daily"}, "20130901")
+    ['daily', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN', '20130901']
+    """
+    values = {**info, SUBMISSION_DATE: date}
+    return [as_text(values.get(name)) or UNKNOWN for name in DIMENSIONS]
+
+
+def parse_stored(line, dims):
+    """(document id, dims, ping's JSON text, whether the line was raw) of a stored line or a record.
+
+    Raises BadData `not_stored` for a line that is neither.
+    """
+    if line.startswith(b"{"):
+        record = records.parse(line)
+        return record.id, dims or dims_of_info(record.info, record.small["date"]), jsonl.text(record.ping), False
+    id, tab, value = line.partition(b"\t")
+    if not tab or not id:
+        raise BadData("not_stored", "neither a stored line <id> TAB <json> nor a record")
+    text = jsonl.text(value)
+    return jsonl.text(id), dims or _dims_of_ping(value), text, True
+
+
+def _dims_of_ping(value):
+    ping = jsonl.loads(value)
+    if not isinstance(ping, dict):
+        raise BadData("not_an_object", "the ping is not a JSON object")
+    return dims_of_info(pings.info_of(ping, pings.generation(ping)))
+
+
+def map_lines(lines, job, rejects, dims=None, seen=None):
+    """Yield the (key, value) pairs that a job makes of (where, line) pairs of stored lines or records.
+
+    `seen` (a resolve.Seen-like counter of `raw` and `records`) is told which they were.
+    """
+    for where, line in lines:
+        try:
+            id, line_dims, value, raw = parse_stored(streams.held(line), dims)
+            pairs = job.map(id, line_dims, value, where)
+        except BadData as error:
+            rejects.line(error, where, line)
+            continue
+        if seen is not None:
+            seen.raw += raw
+            seen.records += not raw
+        yield from pairs
+
+
+def tab_line(key, value):
+    """A pair as `key TAB value`, for Hadoop Streaming and Spark's pipe.
+
+    >>> tab_line("Linux", 3), tab_line(["a"], 3)
+    (b'Linux\\t3', b'["a"]\\t3')
+    """
+    plain = isinstance(key, str) and not key.startswith(("[", "{", '"')) and not any(c in key for c in "\t\n\r")
+    return (key.encode() if plain else jsonl.dumps(key)) + b"\t" + jsonl.dumps(value)
+
+
+def parse_pair(where, line):
+    """(key, value) of a line between the tools. Raises BadData `not_a_pair`."""
+    try:
+        pair = jsonl.loads(streams.held(line))
+    except BadData as error:
+        raise BadData(error.error_type, error.reason, where, error.cure) from None
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise BadData("not_a_pair", 'not a line ["key",value]', where)
+    return pair
+
+
+class Table:
+    """Values by key, combined when many of one key have come, within about `memory` bytes.
+
+    Keys are held as the bytes of their canonical JSON; `items` gives them sorted by these.
+    """
+
+    def __init__(self, job, memory=None):
+        self.job, self.memory = job, memory
+        self._values, self._held = {}, 0
+
+    def add(self, key, value, size):
+        """Take in a pair whose line has `size` bytes; whether the table is now full."""
+        text = jsonl.dumps(key)
+        values = self._values.get(text)
+        if values is None:
+            self._values[text] = [value]
+        else:
+            values.append(value)
+            if len(values) >= BUFFERED and self.job.combines:
+                self._values[text] = self._combined(text, values)
+                self._held -= size * (BUFFERED - 1)
+        self._held += size
+        return self.memory is not None and self._held * OVERHEAD > self.memory
+
+    def _combined(self, text, values):
+        """The values of one key after the job's combine. Raises BadData `job_failed` if it wrote another key."""
+        pairs = self.job.combine(jsonl.loads(text), values)
+        if any(jsonl.dumps(key) != text for key, _ in pairs):
+            raise BadData("job_failed", f"the job's combine wrote another key than {text.decode():.100}")
+        return [value for _, value in pairs]
+
+    def items(self):
+        """Yield (key, values) sorted by key, values combined as far as the job can; the table is empty afterwards."""
+        taken, self._values, self._held = self._values, {}, 0
+        for text in sorted(taken):
+            values = taken.pop(text)
+            if self.job.combines and len(values) > 1:
+                values = self._combined(text, values)
+            yield jsonl.loads(text), values
+
+
+OVERHEAD = 8  # bytes of memory for one byte of a line, as Python holds it
+
+
+def combine(lines, job, memory):
+    """Yield the (key, value) pairs of (where, line) pairs, combined as far as memory allows; may be applied again."""
+    table = Table(job, memory)
+    for where, line in lines:
+        key, value = parse_pair(where, line)
+        if not job.combines:
+            yield key, value
+        elif table.add(key, value, len(line)):
+            yield from _partials(table)
+    yield from _partials(table)
+
+
+def _partials(table):
+    for key, values in table.items():
+        for value in values:
+            yield key, value
+
+
+def gather(lines, job):
+    """A Table of all the pairs of (where, line) pairs."""
+    table = Table(job)
+    for where, line in lines:
+        key, value = parse_pair(where, line)
+        table.add(key, value, len(line))
+    return table
+
+
+def reduce(table, job):
+    """Yield the (key, value) pairs of a job's reduce over a Table, by key; the pairs as they are if it has none."""
+    job.setup_reduce()
+    for key, values in table.items():
+        if job.reduces:
+            yield from job.reduce(key, values)
+        else:
+            for value in values:
+                yield key, value
+
+
+def rows(pairs, format):
+    """Yield the lines of an answer as `ndjson`, `tsv` or `csv`: the key's columns, then the value."""
+    if format == "ndjson":
+        return (pair_line(key, value) for key, value in pairs)
+    joined = _csv if format == "csv" else _tsv
+    return (joined([*(key if isinstance(key, list) else [key]), value]) for key, value in pairs)
+
+
+def _cell(value):
+    if isinstance(value, (list, dict, bool, type(None))):
+        return jsonl.dumps(value).decode()
+    return str(value)
+
+
+def _tsv(cells):
+    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    return "\t".join(_cell(cell).translate(escapes) for cell in cells).encode()
+
+
+def _csv(cells):
+    return ",".join(_quoted(_cell(cell)) for cell in cells).encode()
+
+
+def _quoted(text):
+    """A field of RFC 4180.
+
+    >>> _quoted("a,b")
+    '"a,b"'
+    """
+    return '"%s"' % text.replace('"', '""') if any(c in text for c in '",\n\r') else text
+
+
+FORMATS = ("ndjson", "tsv", "csv")
