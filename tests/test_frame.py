@@ -1,0 +1,96 @@
+"""The shape of the tree: what may import what, how fast a tool starts, what the README promises."""
+
+import ast
+import doctest
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.stem != "__init__")
+
+# The library from the bottom up: a module imports only those before it.
+LAYERS = [
+    "exits", "errors", "jsonl", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
+    "arrays", "definitions", "sample", "schema", "query", "store", "revisions", "history", "unified", "validate", "convert",
+    "resolve", "persist", "job", "mapreduce", "usage", "cli",
+]  # fmt: skip
+OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage"}
+SLOW = {"pkg_resources", "importlib.metadata", "argparse", "logging", "typing", "asyncio", "email", "http", "urllib.request"}
+
+
+def imports(path):
+    """The names of the modules that a file imports, `tel.x` for those of ours."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "tel":
+                yield from (f"tel.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+MODULES = sorted((ROOT / "lib").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_imports_only_what_lies_below_it(path):
+    if path.stem == "__init__":
+        return
+    assert path.stem in LAYERS, f"put {path.stem} in its place among the layers of {__file__}"
+    below = {f"tel.{name}" for name in LAYERS[: LAYERS.index(path.stem)]} | {"tel.__version__"}
+    assert not {name for name in imports(path) if name.startswith("tel.")} - below
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_imports_the_library_alone(name):
+    path = ROOT / "filters" / f"{name}.py"
+    ours = {name for name in imports(path) if name.startswith("tel")}
+    assert set(imports(path)) == ours and not any(name.startswith("tel.filters") for name in ours)
+    called = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"open", "print", "exit"}
+
+
+@pytest.mark.parametrize("package, owner", OWNERS.items())
+def test_each_package_has_one_user(package, owner):
+    assert {path.stem for path in MODULES if package in set(imports(path))} == {owner}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_tool_starts_with_little(name):
+    code = f"import sys, tel.filters.{name} as m; sys.argv = ['x', '--version']; m.main(); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("tel-")
+    assert not set(done.stderr.split()) & (SLOW | set(OWNERS))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_examples_in_docstrings_run(path):
+    module = importlib.import_module("tel" if path.stem == "__init__" else f"tel.{path.stem}")
+    assert doctest.testmod(module).failed == 0
+
+
+def test_readme_and_ci_name_the_same_commands():
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci/run").read_text().splitlines()
+    for command in ("make demo", "make test"):
+        assert f"    {command}\n" in readme and command in ci
+    for name in FILTERS:
+        assert f"`tel-{name}`" in readme
+
+
+def test_make_lists_its_targets():
+    listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True).stdout
+    for target in ("demo", "test", "check", "lint", "man", "bench", "install", "dist", "accept", "clean"):
+        assert f"\n{target} " in f"\n{listed}"
+
+
+def test_the_project_speaks_of_itself_alone():
+    """No words of the place where it was made in what is kept."""
+    files = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True).stdout.split()
+    for name in files:
+        text = (ROOT / name).read_bytes() if (ROOT / name).exists() else b""
+        assert b"/work/" + b"main" not in text and b"/work/" + b"shared" not in text, name
