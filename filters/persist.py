@@ -40,8 +40,8 @@ def work(run):
     persist.sweep_dead(target)
     batch = persist.Batch(target, batch_id, options.size("--memory"), options.size("--roll-size"))
     try:
-        for run.stats.written in persist.persist(run.records(), batch, run.rejects):
-            pass
+        for count in persist.persist(run.records(), batch, run.rejects):
+            run.stats.written = count
         run.demand_whole()
         run.rejects.close()
         files = batch.publish(run.ends.received)

@@ -41,7 +41,7 @@ def _run(command, stdin=None):
     """The finished process of a command, whatever its status. Raises NoInput if it cannot be run."""
     environment = {**os.environ, "HGPLAIN": "1", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
     try:
-        return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        return subprocess.run(command, input=stdin, capture_output=True, env=environment)
     except OSError as error:
         raise NoInput(f"{command[0]} cannot be run: {error.strerror}", cure=f"install {command[0]}") from None
 

@@ -5,7 +5,7 @@ Infinity, numbers beyond a double, lone surrogates and bytes that are not UTF-8 
 """
 
 import os
-from json import JSONDecoder, JSONDecodeError
+from json import JSONDecodeError, JSONDecoder
 
 import ujson
 

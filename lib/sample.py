@@ -149,20 +149,20 @@ def definitions_text():
         return file.read()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def known():
     """The definitions of the sample: {name: tel.definitions.Definition}."""
     return definitions.load(definitions_text())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _extended():
     """The names whose logarithms clients add up; they send 0 for the others."""
     raw = jsonl.loads(definitions_text())
     return frozenset(name for name, fields in raw.items() if "extended_statistics_ok" in fields)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def reported_names():
     """The names a full ping may report, in its order: each definition's, and those of the twins."""
     names = []
@@ -448,7 +448,7 @@ def _adapter(data):
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _instructions(intel):
     """What the processor can do."""
     names = ("MMX", "SSE", "SSE2", "SSE3", "SSSE3", "SSE4A", "SSE4_1", "SSE4_2", "EDSP", "ARMv6", "ARMv7", "NEON")

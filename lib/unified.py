@@ -7,8 +7,8 @@ Values that would meet one already there keep their own place under a prefixed n
 """
 
 from tel import pings
-from tel.jsonl import REMOVED
 from tel.errors import BadData
+from tel.jsonl import REMOVED
 
 # info's name: the way to its value below `application`
 APPLICATION = {

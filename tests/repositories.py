@@ -26,7 +26,7 @@ class Repository:
         environment = {**os.environ, "HGUSER": "t", "HGPLAIN": "1", "HGRCPATH": os.devnull, "GIT_CONFIG_GLOBAL": os.devnull}
         environment.update({f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")})
         environment.update(GIT_AUTHOR_DATE=stamp, GIT_COMMITTER_DATE=stamp)
-        done = subprocess.run(command, cwd=self.place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.run(command, cwd=self.place, env=environment, capture_output=True)
         assert done.returncode == 0, (command, done.stderr)
         return done.stdout.decode()
 

@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import pytest
-import tools
-from tools import AGGREGATE, FILTER, PASSERS, QUERY, READERS, SINK, SOURCE
 
+import tools
 from tel import compress, exits
+from tools import AGGREGATE, FILTER, PASSERS, QUERY, READERS, SINK, SOURCE
 
 tools.put_on_path()
 

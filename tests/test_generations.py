@@ -8,11 +8,11 @@ from collections import Counter
 
 import pytest
 from hypothesis import given, settings
-from strategies import raw_pings
-from test_properties import Kept, OneVersion, ping_of, record_of
 
+from strategies import raw_pings
 from tel import convert, jsonl, pings, resolve, revisions, validate
 from tel.errors import BadData
+from test_properties import Kept, OneVersion, ping_of, record_of
 
 MUTATIONS = int(os.environ.get("TEL_MUTATIONS", "20000"))
 

@@ -11,8 +11,8 @@ import time
 import urllib.request
 
 import pytest
-from repositories import DAY, OLD_PATH, PATH, Git, Hg, definitions, more, tell
 
+from repositories import DAY, OLD_PATH, PATH, Git, Hg, definitions, more, tell
 from tel import fetch, resolve, revisions
 from tel.errors import NotWhole
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+
 from pipeline import Pipeline
 
 KILLS = int(os.environ.get("TEL_KILLS", "50"))

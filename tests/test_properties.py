@@ -10,9 +10,23 @@ import pytest
 import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import defined_histograms, json_values, texts
 
-from tel import compress, convert, definitions, jsonl, persist, pings, records, rejects, schema, stats, store, streams, validate
+from strategies import defined_histograms, json_values, texts
+from tel import (
+    compress,
+    convert,
+    definitions,
+    jsonl,
+    persist,
+    pings,
+    records,
+    rejects,
+    schema,
+    stats,
+    store,
+    streams,
+    validate,
+)
 from tel.errors import BadData
 
 

@@ -5,6 +5,7 @@ import math
 from collections import Counter, defaultdict
 
 import pytest
+
 from pipeline import Pipeline
 
 
