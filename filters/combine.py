@@ -27,7 +27,7 @@ def work(run):
     from tel import job, mapreduce
 
     options, spec = run.options, job.load(run.options["JOB"])
-    pairs = mapreduce.combine(run.all_lines(), spec, options.size("--memory"))
+    pairs = mapreduce.combine(run.all_lines(named=False), spec, options.size("--memory"))
     run.put(job.pair_line(key, value) for key, value in pairs)
     manifest = mapreduce.Manifest()
     for end in run.ends.received:

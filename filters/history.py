@@ -41,7 +41,7 @@ from tel import cli, exits
 
 def work(run):
     """Do the one of the four things that was asked for."""
-    from tel import history, revisions
+    from tel import history, revisions, sources
 
     options = run.options
     cache = revisions.Cache(options["--to"] or options.histograms())
@@ -55,16 +55,16 @@ def work(run):
         return exits.OK
     names = cache.repositories() if options["--list"] else [options["--repo"]]
     if not options["--list"]:
-        take(options, cache, history)
+        take(options, cache, history, sources)
     run.print_values(history.told(version) for name in names for version in cache.versions(name))
     return exits.OK
 
 
-def take(options, cache, history):
+def take(options, cache, history, sources):
     """Bring a repository's history in the cache up to date."""
     lock = history.claim(cache, options["--repo"])
     paths, timeout = options["--path"], options.number("--timeout")
-    source = history.source(options["--hg"], options["--git"], options["--ref"], paths, timeout)
+    source = sources.source(options["--hg"], options["--git"], options["--ref"], paths, timeout)
     known = history.load(cache, options["--repo"])
     known.update(source, paths, options["--milestone"], cache.keep_content)
     history.save(cache, known, source.kind)

@@ -31,20 +31,20 @@ def work(run):
     from tel import job, mapreduce, resolve
 
     options, spec = run.options, job.load(run.options["JOB"])
-    line = mapreduce.tab_line if options["--tab"] else job.pair_line
+    render = mapreduce.tab_line if options["--tab"] else job.pair_line
     paths = mapreduce.listed(run.file_lines(options["--files-from"])) if options["--files-from"] else options["FILE"]
     manifest, seen = mapreduce.Manifest(), resolve.Seen()
 
-    def pairs():
+    def lines():
         for path in paths:
             (source,) = run.inputs([path], mapreduce.stored_check(path))
             dims = mapreduce.dims_of_path(path)
-            yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, dims)
+            yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, render, dims)
             manifest.add(path)
         if not paths and not options["--files-from"]:
-            yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, None, seen)
+            yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, render, None, seen)
 
-    run.put(line(key, value) for key, value in pairs())
+    run.put(lines())
     if not options["--tab"]:
         run.vouch(**(manifest.fields() if manifest.files or options["--files-from"] else {}))
 

@@ -7,14 +7,15 @@ Reads records and adds them to a store as one batch: a line `<id> TAB <ping>` ea
 frames under the directories of the schema's dimensions. The batch becomes visible at once when its input has ended
 whole; then each of its files is printed, one path a line. If anything goes wrong, nothing is stored.
 
-The input must be whole: the lines read are those that the end records vouch for. A batch that is stored already is
+The input must be whole: the lines read are those that its end records vouch for, of which there is one at least. A batch that is stored already is
 recognised, and its input, read to the end, must be the same again.
 
 Options:
   --store DIR         The store; made if it is not there.
   --batch ID          The batch's id; a fresh one that is said on stderr if not
                       given.
-  --schema FILE       The dimensions of a store that is made now.
+  --schema FILE       The dimensions of a store that is made now; one that is
+                      there must have the same.
   --expect N          Demand end records of N streams.
   --partial           Take the input as it is, whole or not.
   --memory SIZE       Lines held before they are compressed [default: 256M].
@@ -38,16 +39,12 @@ def work(run):
     batch_id = options["--batch"] or persist.fresh_id()
     target = store.Store.create(options["--store"], run.schema())
     persist.sweep_dead(target)
-    batch = persist.Batch(target, batch_id, options.size("--memory"), options.size("--roll-size"))
-    try:
-        for count in persist.persist(run.records(), batch, run.rejects):
+    with persist.Batch(target, batch_id, options.size("--memory"), options.size("--roll-size")) as batch:
+        for count in persist.persist(run.records(named=False), batch, run.rejects):
             run.stats.written = count
         run.demand_whole()
         run.rejects.close()
         files = batch.publish(run.ends.received)
-    except BaseException:
-        batch.discard()
-        raise
     run.print_paths(files)
     if batch.stored:
         run.say(f"batch {batch_id} is stored already")

@@ -30,7 +30,7 @@ def work(run):
 
     options, spec = run.options, job.load(run.options["JOB"])
     format = options.one_of("--format", mapreduce.FORMATS)
-    table = mapreduce.gather(run.all_lines(), spec)
+    table = mapreduce.gather(run.all_lines(named=False), spec)
     files = mapreduce.listed(run.file_lines(options["--inputs"])) if options["--inputs"] else None
     if files != [] or run.ends.read or run.ends.received:  # of an empty list no tool may have run
         run.demand_whole()

@@ -44,15 +44,15 @@ from tel import cli
 
 def work(run):
     """Resolve all inputs; a stream of raw lines starts here."""
-    from tel import history, resolve, revisions
+    from tel import history, resolve, revisions, server
 
     options, seen = run.options, resolve.Seen()
-    cache, server = revisions.Cache(options.histograms()), None
+    cache, asked = revisions.Cache(options.histograms()), None
     if options["--fetch"] and not options["--offline"]:
-        server = revisions.Server(cache, options["--fetch"], history.PATH, options.number("--timeout"))
+        asked = server.Server(cache, options["--fetch"], history.PATH, options.number("--timeout"))
     channels = resolve.read_channels(options["--channels"]) if options["--channels"] else resolve.CHANNELS
     only = options.one_of("--only", ("revision", "any")) == "revision"
-    resolver = resolve.Resolver(cache, server, channels, only)
+    resolver = resolve.Resolver(cache, asked, channels, only)
     replace = options.one_of("--utf8", ("reject", "replace")) == "replace"
     lines, date = run.all_lines(seen.raw_only), options.date("--date")
     records = resolve.resolve(lines, resolver, run.rejects, date, options["--make-ids"], seen, replace)

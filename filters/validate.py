@@ -26,9 +26,10 @@ Examples:
   tel-validate --rejects bad.ndjson --max-bad 1% records.ndjson.zst > good.ndjson
 
 Deliberate differences from the 2013 server:
-  A bucket key that is not a number is bad data; the server cut "12abc" to 12,
-  so that a damaged key counted in some bucket. A ping without histograms needs
-  no definitions and passes; the server knew no such pings and refused them.
+  A bucket key that is not a number is bad data; the server left its bucket,
+  and those it had not come to, at 0 without a word. A ping without histograms
+  needs no definitions and passes; the server refused classic ones that name a
+  revision. tel-reject(5) lists them all.
 """
 
 from tel import cli, exits

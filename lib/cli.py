@@ -51,7 +51,7 @@ def _run(tool, doc, work, argv):
 
 
 def _words(error):
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and not error.where:
         return f"{error.reason}\n{error.cure}" if error.cure else f"{error}; --help tells what there is"
     return str(error)
 
@@ -124,23 +124,23 @@ class Run:
             self.stats.inputs.append(source)
             yield source
 
-    def lines(self, source, given=None):
+    def lines(self, source, given=None, named=True):
         """Yield the (where, line) pairs of an Input that are no end records; these are heard and counted.
 
-        A named file is whole without an end record; for standard input `given()` tells, at its end.
+        A `named` file is whole without an end record; for standard input `given()` tells, at its end.
         """
         from tel import streams
 
-        named = source.path != streams.STDIN
+        named = named and source.path != streams.STDIN
         numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
         whole = (lambda: True) if named else (given or (lambda: False))
         body = self.ends.body(numbered, source.name, whole, lambda: self.stats.written)
         return self._counted(self._watched(body), source)
 
-    def all_lines(self, given=None):
+    def all_lines(self, given=None, named=True):
         """Yield the (where, line) pairs of all inputs, as `lines` does."""
         for source in self.inputs():
-            yield from self.lines(source, given)
+            yield from self.lines(source, given, named)
 
     def _watched(self, items):
         return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
@@ -150,11 +150,11 @@ class Run:
             self.stats.read += 1
             yield f"{source.name}:{source.line}", line
 
-    def records(self):
-        """Yield the Records of all inputs; lines that are none are rejected."""
+    def records(self, named=True):
+        """Yield the Records of all inputs, as `lines` does; lines that are none are rejected."""
         from tel import records, streams
 
-        for where, line in self.all_lines():
+        for where, line in self.all_lines(named=named):
             try:
                 yield records.parse(streams.held(line), where)
             except BadData as error:
@@ -213,11 +213,11 @@ class Run:
             self.stats.written += 1
 
     def schema(self):
-        """The description of the schema that --schema names, or of the default one."""
+        """The description of the schema that --schema names, or None."""
         from tel import schema
 
         path = self.options["--schema"]
-        return schema.read(path).description if path else schema.DEFAULT
+        return schema.read(path).description if path else None
 
     def say(self, message):
         """One line on stderr."""

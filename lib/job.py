@@ -132,7 +132,12 @@ def pair_line(key, value):
     >>> pair_line(("a", 1), 2)
     b'[["a",1],2]'
     """
+    return said((key, value))
+
+
+def said(value):
+    """A value that a job wrote as JSON. Raises BadData `job_failed` for what JSON cannot say."""
     try:
-        return jsonl.dumps((key, value))
+        return jsonl.dumps(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None

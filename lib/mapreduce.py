@@ -9,7 +9,7 @@ import os
 
 from tel import compress, jsonl, pings, records, store, streams
 from tel.errors import BadData, NotWhole
-from tel.job import pair_line
+from tel.job import pair_line, said
 from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
 
 DIMENSIONS = ("reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", SUBMISSION_DATE)
@@ -117,22 +117,22 @@ def _dims_of_ping(value):
     return dims_of_info(pings.info_of(ping, pings.generation(ping)))
 
 
-def map_lines(lines, job, rejects, dims=None, seen=None):
-    """Yield the (key, value) pairs that a job makes of (where, line) pairs of stored lines or records.
+def map_lines(lines, job, rejects, render, dims=None, seen=None):
+    """Yield `render(key, value)` of the pairs that a job makes of (where, line) pairs of stored lines or records.
 
     `seen` (a resolve.Seen-like counter of `raw` and `records`) is told which they were.
     """
     for where, line in lines:
         try:
             id, line_dims, value, raw = parse_stored(streams.held(line), dims)
-            pairs = job.map(id, line_dims, value, where)
+            rendered = [render(key, value) for key, value in job.map(id, line_dims, value, where)]
         except BadData as error:
             rejects.line(error, where, line)
             continue
         if seen is not None:
             seen.raw += raw
             seen.records += not raw
-        yield from pairs
+        yield from rendered
 
 
 def tab_line(key, value):
@@ -142,7 +142,7 @@ def tab_line(key, value):
     (b'Linux\\t3', b'["a"]\\t3')
     """
     plain = isinstance(key, str) and not key.startswith(("[", "{", '"')) and not any(c in key for c in "\t\n\r")
-    return (key.encode() if plain else jsonl.dumps(key)) + b"\t" + jsonl.dumps(value)
+    return (key.encode() if plain else said(key)) + b"\t" + said(value)
 
 
 def parse_pair(where, line):

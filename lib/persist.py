@@ -51,7 +51,7 @@ class _Part:
 
 
 class Batch:
-    """One batch on its way into a store: `add` lines, then `publish` or `discard`.
+    """One batch on its way into a store: `add` lines, then `publish`; what is not published when it ends is discarded.
 
     Memory is bounded by `memory` bytes of lines; files are closed at `roll_size` compressed bytes. Raises NotWhole
     where another process is writing the same batch.
@@ -171,6 +171,12 @@ class Batch:
             touched.add(directory)
         for directory in sorted(touched):
             sync_directory(directory)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.discard()
 
     def discard(self):
         """Remove what is staged and give the batch's name free; once is enough."""

@@ -87,7 +87,7 @@ def _record(id, date, text, ping):
 class Resolver:
     """Finds the definitions of one ping after another in a Cache; each revision is looked up once.
 
-    `server` (a revisions.Server, or None) is asked for a revision that the cache does not know. Where the ping names
+    `server` (a server.Server, or None) is asked for a revision that the cache does not know. Where the ping names
     none that can be found, its channel says the repository (`channels`) and its build id the time, or else its version
     the product, for which definitions were in effect; `only_revision` forbids that.
     """
@@ -129,7 +129,8 @@ class Resolver:
 
     def _not_found(self, url):
         if not isinstance(url, str):
-            reason = "the ping names no revision, and its channel and build say nothing that the cache knows"
+            reason = "the ping names no revision"
+            reason += "" if self.only_revision else ", and its channel and build say nothing that the cache knows"
         elif revisions.parse_url(url) is None:
             reason = f"not the URL of a revision: {url[:200]}"
         else:

@@ -16,13 +16,13 @@ import re
 import time
 from collections import OrderedDict
 
-from tel import definitions, fetch, jsonl, streams
-from tel.errors import BadData, IOFailed, NoInput, NotWhole
+from tel import definitions, jsonl, streams
+from tel.errors import BadData, IOFailed, NoInput
+from tel.lookup import Table
 
 FILE = "Histograms.json"
 DEPTH = 5  # of directories above a node: releases/mozilla-beta has two
 MOST_LOADED = 64  # parsed versions kept in memory, least recently used dropped first
-MISSING_FOR = 24 * 3600  # seconds for which a server's "no such revision" is believed
 
 REPOSITORY = r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,4}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 _URL = re.compile(rf"https?://[^/\s]{{1,255}}/({REPOSITORY})/(?:rev|commit)/([0-9a-f]{{12,40}})/?")
@@ -270,52 +270,10 @@ def _nearest(versions, wanted):
     """The versions of the nearest product version: of the same major if there is one; the latest not after, else the first."""
     made = {order for version in versions for order in map(_ordered, version["versions"]) if order}
     made = {order for order in made if order[0] == wanted[0]} or made
-    order = max((order for order in made if order <= wanted), default=min(made, default=()))
-    return [version for version in versions if order in map(_ordered, version["versions"])] or versions[:1]
-
-
-class Table:
-    """A repository's `revisions` file, searched without being read: lines of one width, sorted by node.
-
-    `<node> <first 16 digits of the content's SHA-256, or 16 dashes> <date, 12 digits> <+ or ->`: + for a revision that
-    changed what its first parent had.
-    """
-
-    WIDTH = 40 + 1 + 16 + 1 + 12 + 1 + 1 + 1
-
-    def __init__(self, path, contents):
-        self.path, self._contents = path, {name[:16]: name[:64] for name in contents}
-        self._file = open(path, "rb")
-        self._lines = os.fstat(self._file.fileno()).st_size // self.WIDTH
-
-    def _line(self, number):
-        return os.pread(self._file.fileno(), self.WIDTH, number * self.WIDTH).decode()
-
-    def find(self, node):
-        """(full node, SHA-256, whether it changed) of a node or its first digits; None if unknown or ambiguous."""
-        low, high = 0, self._lines
-        while low < high:
-            middle = (low + high) // 2
-            if self._line(middle)[: len(node)] < node:
-                low = middle + 1
-            else:
-                high = middle
-        found = [line for line in (self._line(n) for n in (low, low + 1) if n < self._lines) if line.startswith(node)]
-        if len(found) != 1:
-            return None
-        full, short, _, sign = found[0].split()
-        return (full, self._contents[short], sign == "+") if short in self._contents else None
-
-    @classmethod
-    def dump(cls, nodes):
-        """The file's bytes for {node: (SHA-256 or "", date, whether it changed)}."""
-        rows = ((node, sha256[:16] or "-" * 16, date, "+" if changed else "-") for node, (sha256, date, changed) in nodes.items())
-        return "".join(f"{node} {short} {date:012d} {sign}\n" for node, short, date, sign in sorted(rows)).encode()
-
-    def load(self):
-        """The {node: (SHA-256 or "", date, whether it changed)} of the whole file."""
-        rows = (line.split() for line in _read(self.path).decode().splitlines())
-        return {node: (self._contents.get(short, ""), int(date), sign == "+") for node, short, date, sign in rows}
+    earlier = [order for order in made if order <= wanted]
+    order = max(earlier) if earlier else min(made, default=())
+    found = [version for version in versions if order in map(_ordered, version["versions"])]
+    return found if earlier else (found or versions)[:1]
 
 
 def _walk(directory, repository, depth):
@@ -334,33 +292,3 @@ def _walk(directory, repository, depth):
             yield Version(repository, folder.name, os.path.join(folder.path, FILE))
         elif depth and (repository or folder.name not in ("contents", "history", "fetched")):
             yield from _walk(folder.path, f"{repository}/{folder.name}" if repository else folder.name, depth - 1)
-
-
-class Server:
-    """A Mercurial web server, asked for the file at a revision that the cache does not know; each is asked for once.
-
-    What it says is kept in the cache, also that it has no such revision, for MISSING_FOR seconds.
-    """
-
-    def __init__(self, cache, url, path, timeout):
-        self.cache, self.url, self.path, self.timeout = cache, url.rstrip("/"), path, timeout
-        self._missing = set()
-
-    def version(self, repository, node):
-        """The Version at a revision, loaded, or None if there is none. Raises NotWhole where no answer can be had."""
-        if node in self._missing or self.cache.said_of(repository, node):
-            return None  # it was asked before, and had it been there, the cache would have it
-        data = fetch.get(f"{self.url}/{repository}/raw-file/{node}/{self.path}", self.timeout)
-        if data is None:
-            self._missing.add(node)
-            self.cache.keep_said(repository, node, {"missing_until": int(time.time()) + MISSING_FOR})
-            return None
-        self._check(data, repository, node)
-        self.cache.keep_said(repository, node, {"sha256": self.cache.keep_content(data)})
-        return self.cache.find(repository, node)
-
-    def _check(self, data, repository, node):
-        try:
-            definitions.load(data)
-        except BadData as error:
-            raise NotWhole(f"the answer is no Histograms.json: {error.reason}", f"{self.url}/{repository} at {node}") from None

@@ -14,7 +14,7 @@ import re
 import stat
 
 from tel import jsonl, schema, streams
-from tel.errors import BadData, IOFailed, NoInput
+from tel.errors import BadData, IOFailed, NoInput, UsageError
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
@@ -59,16 +59,22 @@ class Store:
         self.schema = schema.read(os.path.join(self.control, "schema.json"))
 
     @classmethod
-    def create(cls, root, description):
-        """The store at `root`, made with this schema if there is none; an existing one keeps its own."""
+    def create(cls, root, description=None):
+        """The store at `root`, made with this schema (or the default one) if there is none.
+
+        Raises UsageError if it is there with another schema than the one given.
+        """
         control = os.path.join(root, CONTROL)
         for part in ("commits", "staging"):
             os.makedirs(os.path.join(control, part), exist_ok=True)
         path = os.path.join(control, "schema.json")
         if not os.path.lexists(path):
-            streams.replace(path, jsonl.dumps(description) + b"\n")
+            streams.replace(path, jsonl.dumps(description or schema.DEFAULT) + b"\n")
             sync_directory(control)
-        return cls(root)
+        store = cls(root)
+        if description and store.schema.description != description:
+            raise UsageError("the store is there with another schema", root, "leave out --schema, or make another store")
+        return store
 
     def path(self, relative):
         """The path of a file of the store, from its path relative to the root."""

@@ -27,6 +27,7 @@ CODECS = {
     "zst": lambda data: compress.frame(data, 1),
 }
 ENOUGH = 20_000  # lines that are more than a pipe holds
+DISTINCT = "10"  # different lines in the input that memory is measured with
 SLACK = 24 << 10  # KiB of memory that a longer input may cost
 METRIC = re.compile(r'tel_[a-z_]+\{tool="tel-[a-z]+"(,reason="[a-z_]+")?\} \d+(\.\d+)?')
 
@@ -235,8 +236,8 @@ def test_a_signal_ends_it_silently(tool, number, bench):
     else:
         process.stdout.read(1)
     process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode == -number and not bench.stored()
+    errors = process.communicate(timeout=60)[1]
+    assert (process.returncode, errors) == (-number, b"") and not bench.stored()
 
 
 def drain(process):
@@ -480,10 +481,10 @@ def test_an_empty_list_is_an_empty_answer(bench):
 # Memory.
 
 
-def peak(bench, tool, number, distinct=10):
+def peak(bench, tool, number):
     """The most memory (KiB) a tool had while it read a number of lines."""
     script, file = tools.ROOT / "tests" / "peak.py", bench.place / f"peak-{number}"
-    maker = [sys.executable, tools.ROOT / "tests" / "tools.py", tool.name, str(number), str(distinct)]
+    maker = [sys.executable, tools.ROOT / "tests" / "tools.py", tool.name, str(number), DISTINCT]
     command = [sys.executable, script, file, *bench.command(tool, *tool.bounded, n=number)]
     feed = subprocess.Popen(maker, stdout=subprocess.PIPE) if tool in READERS else None
     stdin = feed.stdout if feed else subprocess.DEVNULL

@@ -1,0 +1,107 @@
+"""The table of all tools, and what small input each can be fed with: what the contract tests are made from.
+
+As a program, `tools.py NAME N` prints N lines of good input for a tool, and their end record.
+"""
+
+import atexit
+import os
+import pathlib
+import shutil
+import stat
+import sys
+import tempfile
+from collections import namedtuple
+
+ROOT = pathlib.Path(__file__).parent.parent
+CASES = ROOT / "tests" / "cases"
+
+# What a tool is to a pipeline. A filter hands on line by line; an aggregate reads all before it writes; a sink commits
+# or answers, if its input was whole; a source writes without reading; a query answers from a folder.
+FILTER, AGGREGATE, SINK, SOURCE, QUERY = "filter", "aggregate", "sink", "source", "query"
+
+# `arguments` may hold {place}, a folder of the run's own, and {n}, how many lines are wanted of a source. `line` makes
+# the n-th good line, `bad` is a bad one; `bounded` are options for a run whose memory is measured.
+Tool = namedtuple("Tool", "name role arguments line bad bounded", defaults=(None, None, ()))
+
+
+def record(n):
+    """A record without histograms, its text not all ASCII."""
+    return '{"id":"é-%07d","date":"20130901","info":{},"revision":null,"ping":{"ver":1,"info":{"OS":"Linüx"}}}' % n
+
+
+def pair(n):
+    """A line between map and reduce."""
+    return '["é-%07d",1]' % n
+
+
+TABLE = (
+    Tool("resolve", FILTER, [], record, "no tab"),
+    Tool("validate", FILTER, [], record, '{"id":'),
+    Tool("convert", FILTER, [], record, '{"id":'),
+    Tool("map", FILTER, ["count"], record, "no tab"),
+    Tool("combine", AGGREGATE, ["count"], pair, '["a"', ("--memory", "16M")),
+    Tool("reduce", SINK, ["count"], pair, '["a"'),
+    Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
+    Tool("sample", SOURCE, ["--no-histograms", "-n", "{n}"]),
+    Tool("ls", QUERY, ["{place}/filled"]),
+    Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
+)
+BY_NAME = {tool.name: tool for tool in TABLE}
+
+
+def of(*roles):
+    """The tools of some roles."""
+    return [tool for tool in TABLE if tool.role in roles]
+
+
+READERS = of(FILTER, AGGREGATE, SINK)  # the tools that read FILEs or standard input
+PASSERS = of(FILTER, AGGREGATE)  # those whose output carries end records
+
+
+def end(records, **more):
+    """An end record line."""
+    fields = "".join(f',"{name}":{value}' for name, value in more.items())
+    return b'{"end":{"tool":"tel-test","records":%d%s}}\n' % (records, fields.encode())
+
+
+def lines(tool, numbers):
+    """Good lines of input as bytes."""
+    return "".join(f"{tool.line(n)}\n" for n in numbers).encode()
+
+
+def whole(tool, numbers):
+    """A whole stream of good input."""
+    return lines(tool, numbers) + end(len(numbers))
+
+
+def arguments(tool, place, n=3):
+    """The words of a good run; a store to list is made in the folder if the tool wants one."""
+    return [word.format(place=place, n=n) for word in tool.arguments]
+
+
+def put_on_path():
+    """Let tools that are not installed be found on PATH nevertheless: run from the modules that Python finds here."""
+    missing = [tool.name for tool in TABLE if not shutil.which(f"tel-{tool.name}")]
+    if not missing:
+        return
+    folder = tempfile.mkdtemp(prefix="tel-tools-")
+    atexit.register(shutil.rmtree, folder)
+    for name in missing:
+        path = pathlib.Path(folder, f"tel-{name}")
+        setting = f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}"
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{setting}; from tel.filters.{name} import main; sys.exit(main())" "$@"\n')
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def main(name, number, distinct):
+    """Print good input of `number` lines, of which `distinct` are different."""
+    line, number = BY_NAME[name].line, int(number)
+    texts = [f"{line(n)}\n".encode() for n in range(int(distinct))]
+    for at in range(number):
+        sys.stdout.buffer.write(texts[at % len(texts)])
+    sys.stdout.buffer.write(end(number))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
