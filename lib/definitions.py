@@ -5,8 +5,10 @@ Numbers are integers, strings of integers, or (to Firefox 46) sums and products 
 """
 
 import functools
+import marshal
 import math
 import re
+import zlib
 
 from tel import jsonl
 from tel.errors import BadData
@@ -39,6 +41,10 @@ class Layout:
         self.keys = tuple(map(str, bounds))
         self.position = {key: at for at, key in enumerate(self.keys)}
 
+    def parameters(self):
+        """What makes a Layout again."""
+        return self.types, self.low, self.high, self.n_buckets, self.bounds
+
 
 class Definition:
     """One histogram: `kind`, `keyed`, `labels` (categorical), `keys` (a closed list, or None) and its `layouts`.
@@ -70,6 +76,37 @@ def load(data):
         raise BadData("bad_definitions", error.reason) from None
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise BadData("bad_definitions", f"not a Histograms.json: {error}") from None
+
+
+def dump(known):
+    """Definitions as bytes that `undump` reads many times faster than `load` does a Histograms.json.
+
+    >>> undump(dump(load(b'{"A": {"kind": "flag"}}')))["A"].layouts[0].bounds
+    (0, 1, 2)
+    """
+    layouts = list(dict.fromkeys(layout for definition in known.values() for layout in definition.layouts))
+    number = {layout: at for at, layout in enumerate(layouts)}
+    entries = [
+        (d.name, d.kind, d.keyed, d.labels, d.keys and tuple(d.keys), tuple(number[layout] for layout in d.layouts))
+        for d in known.values()
+    ]
+    data = marshal.dumps(([layout.parameters() for layout in layouts], entries), _MARSHAL)
+    return zlib.crc32(data).to_bytes(4, "big") + data
+
+
+def undump(data):
+    """The definitions that `dump` made bytes of. Raises ValueError for bytes that are damaged."""
+    if len(data) < 8 or zlib.crc32(data[4:]).to_bytes(4, "big") != data[:4]:
+        raise ValueError("damaged table of definitions")
+    parameters, entries = marshal.loads(data[4:])
+    layouts = [Layout(*each) for each in parameters]
+    return {
+        name: Definition(name, kind, keyed, labels, keys, tuple(layouts[at] for at in numbers))
+        for name, kind, keyed, labels, keys, numbers in entries
+    }
+
+
+_MARSHAL = 4  # the version of marshal's format, the same in every Python that can run this
 
 
 def define(name, fields):

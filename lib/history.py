@@ -173,7 +173,7 @@ def _iso(seconds):
 def import_tree(source, cache):
     """Take over the plain trees `<repository>/<node>/Histograms.json` below a directory; yields each Version."""
     for version in revisions.Cache(source).trees():
-        version.load()
+        version.load(revisions.Tables())
         with open(version.path, "rb") as file:
             cache.keep_said(version.repository, version.node, {"sha256": cache.keep_content(file.read())})
         yield version

@@ -1,8 +1,6 @@
 """Raw input to records: the id, date and info of each ping, and the definitions it was built with."""
 
-import calendar
 import re
-import time
 from collections import namedtuple
 
 from tel import jsonl, pings, records, revisions, streams
@@ -181,8 +179,10 @@ def build_time(id):
     """
     if not isinstance(id, str) or not re.fullmatch(r"\d{10}(\d{4})?", id, re.ASCII):
         return None
+    from datetime import datetime, timezone  # slow to import, and few pings need it
+
     try:
-        return calendar.timegm(time.strptime(id.ljust(14, "0"), "%Y%m%d%H%M%S"))
+        return int(datetime.strptime(id.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc).timestamp())
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@
     history/<repository>/versions.ndjson         the versions of a repository's main line, and when each was in effect
     history/<repository>/revisions               every revision: its node, its content, its date
     fetched/<repository>/<node>.json             what a server said of one revision
+    tables/<sha256>.1                            a content parsed, for a quick start
     <repository>/<node>/Histograms.json          a plain tree, put there by hand
 
 All are written by rename, so that any number of processes may read and write at once. A node is the hash that
@@ -51,17 +52,57 @@ class Version:
         self.repository, self.node, self.path, self.sha256, self.exact = repository, node, path, sha256, exact
         self.definitions = None
 
-    def load(self):
-        """Read the file. Raises NoInput, BadData `bad_definitions`, IOFailed for content that is not its SHA-256's."""
+    def load(self, tables):
+        """Read the file, or its parsed table among `tables`, which is kept there else.
+
+        Raises NoInput, BadData `bad_definitions`, IOFailed for content that is not its SHA-256's.
+        """
+        self.definitions = tables.get(self.sha256)
+        if self.definitions is not None:
+            return
         data = _read(self.path)
         sha256 = digest(data)
         if self.sha256 not in (None, sha256):
             raise IOFailed("damaged: its content does not have its SHA-256", self.path, "tel-history --verify tells more")
-        self.sha256 = sha256
+        self.sha256, self.definitions = sha256, tables.get(sha256)
+        if self.definitions is None:
+            try:
+                self.definitions = definitions.load(data)
+            except BadData as error:
+                raise BadData(error.error_type, error.reason, self.path) from None
+            tables.keep(sha256, self.definitions)
+
+
+class Tables:
+    """Parsed definitions on disk, by the SHA-256 of their content; without a directory there are none.
+
+    What cannot be read or written is not missed: it only saves time.
+    """
+
+    def __init__(self, directory=None):
+        self.directory = directory
+
+    def _path(self, sha256):
+        return os.path.join(self.directory, f"{sha256}.1")
+
+    def get(self, sha256):
+        """The definitions of a content, or None."""
+        if self.directory is None or sha256 is None:
+            return None
         try:
-            self.definitions = definitions.load(data)
-        except BadData as error:
-            raise BadData(error.error_type, error.reason, self.path) from None
+            with open(self._path(sha256), "rb") as file:
+                return definitions.undump(file.read())
+        except (OSError, ValueError, EOFError, TypeError):
+            return None
+
+    def keep(self, sha256, known):
+        """Keep the definitions of a content."""
+        if self.directory is not None:
+            try:
+                os.makedirs(self.directory, exist_ok=True)
+                streams.replace(self._path(sha256), definitions.dump(known))
+            except (OSError, IOFailed):
+                pass
 
 
 def digest(data):
@@ -90,6 +131,7 @@ class Cache:
         self.directory, self._loaded = directory, OrderedDict()
         self._trees = self._lines = None
         self._tables, self._by_digest = {}, {}
+        self._parsed = Tables(self.path("tables") if os.path.isdir(self.path("contents")) else None)
 
     def path(self, *parts):
         """A path inside the cache."""
@@ -111,7 +153,7 @@ class Cache:
         """A Version with its definitions, parsed once and dropped when MOST_LOADED others were used since."""
         loaded = self._loaded.get(version.path)
         if loaded is None:
-            version.load()
+            version.load(self._parsed)
             loaded = self._loaded[version.path] = version
             if len(self._loaded) > MOST_LOADED:
                 self._loaded.popitem(last=False)
@@ -290,5 +332,5 @@ def _walk(directory, repository, depth):
     for folder in folders:
         if repository and _NODE.fullmatch(folder.name):
             yield Version(repository, folder.name, os.path.join(folder.path, FILE))
-        elif depth and (repository or folder.name not in ("contents", "history", "fetched")):
+        elif depth and (repository or folder.name not in ("contents", "history", "fetched", "tables")):
             yield from _walk(folder.path, f"{repository}/{folder.name}" if repository else folder.name, depth - 1)

@@ -35,10 +35,9 @@ def run(case, place):
     """(stdout, stderr, status as bytes) of a case run in a copy of its folder."""
     folder = shutil.copytree(case, place / "case")
     (place / "cases").symlink_to(tools.CASES)
-    command = ["bash", "-c", content(case / "cmd").decode()]
-    done = subprocess.run(
-        command, cwd=folder, input=content(case / "input"), capture_output=True, env=environment(place / "home"), timeout=60
-    )
+    command, given = ["bash", "-c", content(case / "cmd").decode()], content(case / "input")
+    settings = {"cwd": folder, "env": environment(place / "home"), "timeout": 60}
+    done = subprocess.run(command, input=given, capture_output=True, **settings)
     return done.stdout, done.stderr, b"" if done.returncode == 0 else b"%d\n" % done.returncode
 
 

@@ -450,3 +450,36 @@ def test_real_pings_of_all_ages_find_the_nearest_version(corpus, run_tool, tmp_p
         revision, _ = by_of(run_tool, tmp_path / "cache", without)
         made = {node: row[1] for node, row in zip(repository.nodes, rows)}[revision["node"]]
         assert revision["by"] == "version" and made.split(".")[0] == {"18": "23", "39": "38", "48": "47"}.get(version, version)
+
+
+def test_cron_keeps_the_cache_current(repositories, run_tool, tmp_path):
+    pipeline = os.path.join(os.path.dirname(__file__), "..", "pipelines", "update-definitions")
+    clone = Git(tmp_path / "clone")
+    clone.commit(1000, defined=definitions("A"))
+    (tmp_path / "list").write_text(f"# comment\n\nmine {clone.place} main\nfirefox {repositories['firefox'].place}\n")
+    cache = tmp_path / "cache"
+    assert run_tool(pipeline, tmp_path / "list", cache).returncode == 0
+    clone.commit(2000, defined=definitions("B"))
+    done = run_tool(pipeline, tmp_path / "list", cache)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert revisions.Cache(str(cache)).find("mine", clone.nodes[1]).definitions.keys() == {"B"}
+    with open(tmp_path / "list", "a") as file:
+        file.write("gone /nowhere/at/all\n")
+    done = run_tool(pipeline, tmp_path / "list", cache)
+    assert done.returncode == 75 and b"not brought up to date: gone" in done.stderr
+
+
+def test_parsed_tables_are_kept_and_may_be_lost_or_damaged(tmp_path):
+    cache = revisions.Cache(str(tmp_path))
+    sha256 = cache.keep_content(definitions("A").encode())
+    revision = {"repository": "r", "node": "a" * 40, "sha256": sha256}
+
+    def names():
+        return revisions.Cache(str(tmp_path)).of_record(revision).definitions.keys()
+
+    assert names() == {"A"}
+    (table,) = (tmp_path / "tables").iterdir()
+    whole = table.read_bytes()
+    for damage in (whole[:-1], b"", b"x" * 100, whole[:20] + b"y" + whole[21:]):
+        table.write_bytes(damage)
+        assert names() == {"A"} and table.read_bytes() == whole

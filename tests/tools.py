@@ -89,7 +89,8 @@ def put_on_path():
     for name in missing:
         path = pathlib.Path(folder, f"tel-{name}")
         setting = f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}"
-        path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{setting}; from tel.filters.{name} import main; sys.exit(main())" "$@"\n')
+        code = f"{setting}; from tel.filters.{name} import main; sys.exit(main())"
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
