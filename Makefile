@@ -1,9 +1,12 @@
 # The suite's one gate: `make test` and `make demo` set up what they need in .venv and run.
 
-PYTHON  ?= python3
+# The machine's python3, looked up before .venv/bin becomes the first of PATH.
+PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
+	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list these targets
@@ -18,7 +21,8 @@ test: .venv/tested ## set up, install missing system programs where possible, ru
 
 check: .venv/tested lint ## lint, and see that the manual pages are fresh and clean
 	@$(BIN)/python man/make --check
-	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning man/*.[157]; else echo "mandoc is missing: pages not linted" >&2; fi
+	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning man/*.[157]; \
+	else echo "mandoc is missing: pages not linted" >&2; fi
 
 lint: .venv/tested ## look for mistakes in the Python code
 	@$(BIN)/ruff check .
@@ -32,19 +36,28 @@ bench: .venv/tested ## measure speed as ratios to other programs
 accept: .venv/tested ## make what the tools print now the expected output of all cases
 	@TEL_ACCEPT=1 $(BIN)/python -m pytest -q tests/test_cases.py
 
+# An environment of its own: below another prefix than its own, python does not find what pip installs there.
 install: ## install the tools and manual pages below PREFIX
-	$(PYTHON) -m pip install --prefix $(PREFIX) .
+	@$(HAS_VENV)
+	$(PYTHON) -m venv $(PREFIX)/lib/tel
+	$(PREFIX)/lib/tel/bin/python -m pip -q install .
+	@rm -rf build *.egg-info
+	@mkdir -p $(PREFIX)/bin $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man5 $(PREFIX)/share/man/man7
+	cd $(PREFIX)/bin && ln -sf ../lib/tel/bin/tel-* .
+	cd $(PREFIX)/share && ln -sfn ../lib/tel/share/tel tel
+	@for n in 1 5 7; do (cd $(PREFIX)/share/man/man$$n && ln -sf ../../../lib/tel/share/man/man$$n/* .) || exit; done
 
 dist: .venv/tested ## build a source archive and a wheel in dist/
 	@$(BIN)/python -m pip -q install build
 	@$(BIN)/python -m build --no-isolation .
+	@rm -rf build *.egg-info
 
 clean: ## remove what the other targets made
 	rm -rf .venv build dist demo .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
 
 .venv/made:
-	@$(PYTHON) -c 'import ensurepip' || { echo "python3 lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(HAS_VENV)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip -q install setuptools wheel docopt ujson zstandard
 	@touch $@

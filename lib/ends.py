@@ -23,9 +23,10 @@ def parse(line):
     except BadData:
         return None
     end = value.get("end")
-    if len(value) == 1 and isinstance(end, dict) and isinstance(end.get("tool"), str) and isinstance(end.get("records"), int):
-        return end
-    return None
+    if len(value) != 1 or not isinstance(end, dict) or not isinstance(end.get("tool"), str):
+        return None
+    records = end.get("records")
+    return end if records.__class__ is int and records >= 0 else None
 
 
 def line(tool, records, more=()):

@@ -6,6 +6,7 @@ depend on their order. Combines add these up, so that a file that is missing or 
 
 import hashlib
 import os
+import re
 
 from tel import compress, jsonl, pings, records, store, streams
 from tel.errors import BadData, NotWhole
@@ -42,10 +43,12 @@ class Manifest:
         self.total = (self.total + int.from_bytes(digest[:16], "big")) % MODULUS
 
     def merge(self, end):
-        """Take in what an end record says."""
+        """Take in what an end record says. Raises BadData `bad_end_record` if it says it in another way than ours."""
         files, total = end.get("files", 0), end.get("inputs", "0")
-        self.files += files if isinstance(files, int) else 0
-        self.total = (self.total + int(total, 16)) % MODULUS
+        if files.__class__ is not int or files < 0 or not re.fullmatch("[0-9a-f]{1,32}", str(total)):
+            raise BadData("bad_end_record", f"an end record of {end['tool']:.40} with files {files!r:.40}, inputs {total!r:.40}")
+        self.files += files
+        self.total = (self.total + int(str(total), 16)) % MODULUS
 
     def fields(self):
         """The fields of an end record."""

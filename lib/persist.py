@@ -12,7 +12,7 @@ import time
 
 from tel import compress, jsonl, pings
 from tel.errors import BadData, IOFailed, NotWhole
-from tel.store import SUFFIX, batch_name, sync_directory
+from tel.store import SUFFIX, batch_name, commit_record, sync_directory
 
 FRAME = 1 << 20
 LEVEL = 1
@@ -227,11 +227,8 @@ def _sweep(store, directory):
 
 def _remove_placed(store, path):
     with open(path, "rb") as file:
-        try:
-            entries = jsonl.loads(file.read())["files"]
-        except BadData:
-            return  # killed while writing it: nothing had been put in place
-    for entry in entries:
+        record = commit_record(file.read())
+    for entry in record["files"] if record else ():  # none: killed while writing it, nothing had been put in place
         final = store.path(entry["path"])
         if os.path.lexists(final):
             store.check_file(final)

@@ -7,7 +7,7 @@ from tel import jsonl, pings, records, revisions, streams
 from tel.errors import BadData, NoInput, UsageError
 from tel.records import Record
 
-MOST_REMEMBERED = 10_000
+MOST_REMEMBERED, LONGEST_REMEMBERED = 10_000, 1000  # entries, and characters of one: hostile pings can't fill the memory
 
 # The repository that the builds of each update channel are made from.
 CHANNELS = {
@@ -141,6 +141,9 @@ Build = namedtuple("Build", "channel id version")
 
 
 def _remembered(memo, key, find):
+    """`find(key)`, asked once for each key that is not too long to be remembered."""
+    if len(str(key)) > LONGEST_REMEMBERED:
+        return find(key)
     if key not in memo:
         if len(memo) >= MOST_REMEMBERED:
             memo.clear()

@@ -135,10 +135,11 @@ class Schema:
         """
         found = self._directories.get(values)
         if found is None:
+            found = "/".join(safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values))
             if len(self._directories) > 100_000:
                 self._directories.clear()
-            names = [safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values)]
-            found = self._directories[values] = "/".join(names)
+            if sum(map(len, filter(None, values))) < 1000:
+                self._directories[values] = found
         return found
 
 

@@ -18,6 +18,7 @@ from tel.errors import BadData, IOFailed, NoInput, UsageError
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
+_RELATIVE = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 def batch_name(id):
@@ -77,7 +78,9 @@ class Store:
         return store
 
     def path(self, relative):
-        """The path of a file of the store, from its path relative to the root."""
+        """The path of a file of the store, from its path relative to the root. Raises IOFailed if it leads outside."""
+        if not isinstance(relative, str) or not _RELATIVE.fullmatch(relative):
+            raise IOFailed(f"damaged commit record: it lists {relative!r:.100}", self.root, "tell who writes into the store")
         return os.path.join(self.root, relative)
 
     def check_directory(self, path):
@@ -120,10 +123,10 @@ class Store:
             return None
         self.check_file(path)
         with open(path, "rb") as file:
-            try:
-                return jsonl.loads(file.read())
-            except BadData as error:
-                raise IOFailed(f"damaged commit record: {error.reason}", path) from None
+            record = commit_record(file.read())
+        if record is None:
+            raise IOFailed("damaged commit record", path, "tel-store(5) tells what it should be")
+        return record
 
     def batches(self):
         """The file names of all stored batches, sorted."""
@@ -138,7 +141,7 @@ class Store:
         chosen, verdicts = [], {}
         for batch in self.batches():
             for entry in (self.commit(batch) or {"files": ()})["files"]:
-                directory = os.path.dirname(entry["path"])
+                directory = os.path.dirname(self.path(entry["path"]))[len(self.root) + 1 :]
                 if directory not in verdicts:
                     verdicts[directory] = selects(directory)
                 if verdicts[directory]:
@@ -146,6 +149,16 @@ class Store:
         for relative, entry in sorted(chosen, key=lambda pair: pair[0]):
             self.check_file(self.path(relative))
             yield self.path(relative), entry
+
+
+def commit_record(data):
+    """The commit record in some bytes, or None if it is none."""
+    try:
+        record = jsonl.loads(data)
+        whole = {"records", "sha256"} <= record.keys() and all({"path", "records"} <= entry.keys() for entry in record["files"])
+        return record if whole else None
+    except (BadData, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _demand(path, is_kind, kind):

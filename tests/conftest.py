@@ -1,5 +1,6 @@
 """What every test may ask for: the tools as they are installed, and the corpus if there is one."""
 
+import collections
 import os
 import pathlib
 import shutil
@@ -41,9 +42,20 @@ def corpus():
     place = os.environ.get("TEL_CORPUS")
     if not place:
         pytest.skip("TEL_CORPUS is unset: real pings and definitions are not checked")
+    assert os.path.isdir(place), f"TEL_CORPUS is no folder: {place}"
     return pathlib.Path(place)
 
 
 def pytest_collection_modifyitems(items):
     """Fast tests first."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say loudly what was not tested, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section(f"NOT TESTED: {len(skipped)} skipped", yellow=True)
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.write_line(f"{count:5}  {reason}")

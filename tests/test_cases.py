@@ -16,6 +16,7 @@ import tools
 tools.put_on_path()
 
 ACCEPT = os.environ.get("TEL_ACCEPT") == "1"
+ITS_OWN = ("cmd", "input", "expout", "experr", "status")  # what the runner reads, and the command does not see
 FOUND = sorted(path.parent for path in tools.CASES.glob("*/*/cmd"))
 
 
@@ -33,7 +34,7 @@ def environment(home):
 
 def run(case, place):
     """(stdout, stderr, status as bytes) of a case run in a copy of its folder."""
-    folder = shutil.copytree(case, place / "case")
+    folder = shutil.copytree(case, place / "case", ignore=shutil.ignore_patterns(*ITS_OWN))
     (place / "cases").symlink_to(tools.CASES)
     command, given = ["bash", "-c", content(case / "cmd").decode()], content(case / "input")
     settings = {"cwd": folder, "env": environment(place / "home"), "timeout": 60}

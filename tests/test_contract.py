@@ -285,7 +285,7 @@ def test_a_file_that_an_answer_depends_on_needs_one(tool, number, bench):
 def test_a_last_line_without_its_newline_counts(tool, bench):
     assert ok(bench.run(tool, stdin=good(tool)[:-1])) == ok(bench.run(tool, stdin=good(tool)))
     done = bench.run(tool, "--summary=json", bench.file("lines", tools.lines(tool, range(3))[:-1]))
-    assert json.loads(done.stderr.splitlines()[-1])["read"] == 3
+    assert b'"read":3,' in done.stderr
 
 
 @every(READERS)

@@ -1,0 +1,26 @@
+"""The examples in docstrings run, those of the library and of the maker of the manual."""
+
+import doctest
+import importlib
+import importlib.machinery
+import importlib.util
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PATHS = [path for folder in ("lib", "lib/jobs") for path in sorted((ROOT / folder).glob("*.py"))]
+MODULES = [".".join(["tel", *path.relative_to(ROOT / "lib").with_suffix("").parts]) for path in PATHS]
+
+
+@pytest.mark.parametrize("name", [name.removesuffix(".__init__") for name in MODULES])
+def test_examples_in_docstrings_run(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_examples_of_the_manual_maker_run():
+    loader = importlib.machinery.SourceFileLoader("man_make", str(ROOT / "man" / "make"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("man_make", loader))
+    loader.exec_module(module)
+    tried = doctest.testmod(module)
+    assert tried.attempted and not tried.failed
