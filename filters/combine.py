@@ -29,12 +29,12 @@ def work(run):
     options, spec = run.options, job.load(run.options["JOB"])
     pairs = mapreduce.combine(run.all_lines(named=False), spec, options.size("--memory"))
     run.put(job.pair_line(key, value) for key, value in pairs)
-    manifest = mapreduce.Manifest()
+    manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
     for end in run.ends.received:
         manifest.merge(end)
     if options["--inputs"]:
         manifest.demand(mapreduce.Manifest.of(mapreduce.listed(run.file_lines(options["--inputs"]))))
-    run.vouch_once(**manifest.fields())
+    run.vouch_once(**(manifest.fields() if known else {}))
 
 
 def main():

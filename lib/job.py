@@ -51,7 +51,10 @@ class Job:
         self.path, self.context = path, Context(parameters)
         self._names = {"__name__": "job", "__file__": path}
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-        self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
+        try:
+            self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
+        except BadData as error:
+            raise UsageError(error.reason) from None
         sys.path.pop(0)
         self.combines, self.reduces, self.maps = (callable(self._names.get(n)) for n in ("combine", "reduce", "map"))
         if not self.maps:
@@ -67,7 +70,7 @@ class Job:
 
     def combine(self, key, values):
         """The pairs that the job's combine writes for some values of one key."""
-        self._guarded(None, self._names["combine"], key, values, self.context)
+        self._guarded(_place(key), self._names["combine"], key, values, self.context)
         return self.context.take()
 
     def setup_reduce(self):
@@ -77,7 +80,7 @@ class Job:
 
     def reduce(self, key, values):
         """The pairs that the job's reduce writes for all values of one key."""
-        self._guarded(None, self._names["reduce"], key, values, self.context)
+        self._guarded(_place(key), self._names["reduce"], key, values, self.context)
         return self.context.take()
 
     def _guarded(self, where, function, *arguments):
@@ -98,6 +101,11 @@ class Job:
                 line = trace.tb_lineno
             trace = trace.tb_next
         return line
+
+
+def _place(key):
+    """A key as the place of an error."""
+    return f"key {said(key).decode()[:200]}"
 
 
 def load(spec):

@@ -132,11 +132,12 @@ class Store:
         """The file names of all stored batches, sorted."""
         return sorted(name[:-5] for name in os.listdir(self.commits) if name.endswith(".json"))
 
-    def files(self, selects=lambda directory: True):
+    def files(self, selects=lambda directory: True, demanding=True):
         """Yield (path, entry) of every stored file whose directory is selected, sorted by path.
 
         `selects` is asked once for each directory (relative to the root); `entry` is the commit record's. Raises
-        IOFailed for a file that is recorded and not there: a listing is never smaller than the truth.
+        IOFailed for a file that is recorded and not there (but not if not `demanding`): a listing is never smaller
+        than the truth.
         """
         chosen, verdicts = [], {}
         for batch in self.batches():
@@ -147,7 +148,8 @@ class Store:
                 if verdicts[directory]:
                     chosen.append((entry["path"], entry))
         for relative, entry in sorted(chosen, key=lambda pair: pair[0]):
-            self.check_file(self.path(relative))
+            if demanding:
+                self.check_file(self.path(relative))
             yield self.path(relative), entry
 
 

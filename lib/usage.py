@@ -24,6 +24,13 @@ SHARED = {
   --rejects FILE      Keep bad data in FILE, one JSON line each, and go on;
                       without it the first bad line ends the run.
   --max-bad N|P%      Exit 65 if more lines than that are bad.""",
+    "<selection options>": """\
+  --where NAME=VALUE  Only files whose dimension NAME has VALUE. Given again
+                      for one NAME, any of the values; VALUE may be a range
+                      FROM..TO, either end left out. date, app, channel,
+                      version and build stand for submission_date, appName,
+                      appUpdateChannel, appVersion and appBuildID.
+  --filter FILE       Only files whose dimensions the schema in FILE allows.""",
     "<sieve options>": """\
   --keyed YES|NO      Treat keyed histograms and those of other processes by
                       the same rules, or leave them as they are [default: yes].

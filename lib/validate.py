@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from tel import definitions, pings
+from tel import definitions, jsonl, pings
 from tel.errors import BadData
 
 STATISTICS = ("sum", "log_sum", "log_sum_squares", "sum_squares_lo", "sum_squares_hi")
@@ -79,7 +79,7 @@ def definitions_of(record, cache):
     if version is None:
         raise BadData(
             "definitions_not_found",
-            f"the definitions of revision {record.revision!r:.200} are not in {cache.directory}",
+            f"the definitions of revision {jsonl.dumps(record.revision).decode()[:300]} are not in {cache.directory}",
             cure="run tel-resolve with the same --histograms before",
         )
     return version.definitions

@@ -13,7 +13,7 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
     "exits", "errors", "jsonl", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
-    "arrays", "definitions", "sample", "schema", "query", "store", "lookup", "revisions", "server", "sources", "history", "unified", "validate", "convert",
+    "arrays", "definitions", "sample", "schema", "query", "store", "retrieve", "lookup", "revisions", "server", "sources", "history", "unified", "validate", "convert",
     "resolve", "persist", "job", "mapreduce", "usage", "cli",
 ]  # fmt: skip
 OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage"}
