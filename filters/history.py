@@ -63,7 +63,7 @@ def work(run):
 def take(options, cache, history, sources):
     """Bring a repository's history in the cache up to date."""
     lock = history.claim(cache, options["--repo"])
-    paths, timeout = options["--path"], options.number("--timeout")
+    paths, timeout = options["--path"], options.seconds("--timeout")
     source = sources.source(options["--hg"], options["--git"], options["--ref"], paths, timeout)
     known = history.load(cache, options["--repo"])
     known.update(source, paths, options["--milestone"], cache.keep_content)

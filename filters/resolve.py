@@ -49,7 +49,7 @@ def work(run):
     options, seen = run.options, resolve.Seen()
     cache, asked = revisions.Cache(options.histograms()), None
     if options["--fetch"] and not options["--offline"]:
-        asked = server.Server(cache, options["--fetch"], history.PATH, options.number("--timeout"))
+        asked = server.Server(cache, options.url("--fetch"), history.PATH, options.seconds("--timeout"))
     channels = resolve.read_channels(options["--channels"]) if options["--channels"] else resolve.CHANNELS
     only = options.one_of("--only", ("revision", "any")) == "revision"
     resolver = resolve.Resolver(cache, asked, channels, only)

@@ -96,6 +96,9 @@ class Run:
         from tel import ends, rejects, streams
 
         self.tool, self.options = tool, options
+        self._spare_inputs()
+        if options["--metrics"]:
+            streams.check_replaceable(options["--metrics"])
         self._summary = self._format("--summary")
         self.max_line = options.size("--max-line")
         self.stats, self.ends = stats.Stats(tool), ends.Ends()
@@ -108,6 +111,14 @@ class Run:
 
             self.report = report.Report()
             self.rejects.heard = self.report.add
+
+    def _spare_inputs(self):
+        """Raise UsageError if a file that is to be written is one of those to be read."""
+        read = [path for path in self.options.get("FILE") or () if os.path.exists(path)]
+        for name in ("--rejects", "--metrics"):
+            path = self.options.get(name)
+            if path and os.path.isfile(path) and any(os.path.samefile(path, other) for other in read):
+                raise UsageError(f"{name} {path} is one of the inputs")
 
     def _format(self, name):
         """The form an option asks for, text or json, or None if it is not given."""

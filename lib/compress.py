@@ -11,11 +11,41 @@ from collections import namedtuple
 
 from tel.errors import BadData
 
-Codec = namedtuple("Codec", "name magics decoder padding")  # decoder() -> (decompressor, the class of its errors)
+# decoder() gives (a decompressor, the class of its errors), feed(decompressor, block) its plain bytes
+Codec = namedtuple("Codec", "name magics decoder padding feed")
+PIECE = 512  # bytes of a zstd frame or gzip member that are unfolded at once: to 16 MiB at most
+MOST_PLAIN = 1 << 20
 
 SKIPPABLE = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
 SEEK_TABLE_MAGIC, SEEKABLE_MAGIC = 0x184D2A5E, 0x8F92EAB1
 MAGIC_LENGTH = 6
+
+
+def _feed_pieces(decoder, block):
+    """Yield what a block unfolds to, a small piece of it at a time, which bounds what a bomb can do; return its rest.
+
+    The rest is what lies behind the member's end.
+    """
+    for start in range(0, len(block), PIECE):
+        plain = decoder.decompress(block[start : start + PIECE])
+        if plain:
+            yield plain
+        if decoder.eof:
+            return decoder.unused_data + block[start + PIECE :]
+    return b""
+
+
+def _feed_bounded(decoder, block):
+    """The same with a decoder that takes the bound itself."""
+    while True:
+        plain = decoder.decompress(block, MOST_PLAIN)
+        if plain:
+            yield plain
+        if decoder.eof:
+            return decoder.unused_data
+        if decoder.needs_input:
+            return b""
+        block = b""
 
 
 def _gzip():
@@ -43,11 +73,11 @@ def _zstd():
 
 
 CODECS = (
-    Codec("gzip", (b"\x1f\x8b",), _gzip, b"\0"),
-    Codec("xz", (b"\xfd7zXZ\0",), _xz, b"\0"),
-    Codec("lzma", (b"\x5d\0\0",), _xz, b""),
-    Codec("bzip2", (b"BZh",), _bzip2, b""),
-    Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b""),
+    Codec("gzip", (b"\x1f\x8b",), _gzip, b"\0", _feed_pieces),
+    Codec("xz", (b"\xfd7zXZ\0",), _xz, b"\0", _feed_bounded),
+    Codec("lzma", (b"\x5d\0\0",), _xz, b"", _feed_bounded),
+    Codec("bzip2", (b"BZh",), _bzip2, b"", _feed_bounded),
+    Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b"", _feed_pieces),
 )
 
 
@@ -74,14 +104,11 @@ def decompress(codec, blocks):
                     break
                 decoder, failure = codec.decoder()
             try:
-                plain = decoder.decompress(block)
+                block = yield from codec.feed(decoder, block)
             except failure as error:
                 raise BadData("corrupt", f"corrupt {codec.name} data: {error}") from None
-            if plain:
-                yield plain
-            if not decoder.eof:
-                break
-            block, decoder = decoder.unused_data, None
+            if decoder.eof:
+                decoder = None
     if decoder is not None:
         raise BadData("truncated", f"truncated {codec.name} data: the last member is cut short")
 

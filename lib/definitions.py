@@ -23,6 +23,7 @@ CONSTANTS = {
     "mozilla::StartupTimeline::MAX_EVENT_ID": (12, 11, 14, 16),
 }
 CATEGORICAL_PADDED = 50  # categorical histograms have at least that many values since Firefox 55
+MOST_OPERATORS = 6  # of an expression; real ones have two
 MOST_BUCKETS = 100_000  # bounds memory against a hostile file; real ones stay below 1,100
 
 
@@ -87,7 +88,7 @@ def dump(known):
     layouts = list(dict.fromkeys(layout for definition in known.values() for layout in definition.layouts))
     number = {layout: at for at, layout in enumerate(layouts)}
     entries = [
-        (d.name, d.kind, d.keyed, d.labels, d.keys and tuple(d.keys), tuple(number[layout] for layout in d.layouts))
+        (d.name, d.kind, d.keyed, d.labels, d.keys, tuple(number[layout] for layout in d.layouts))
         for d in known.values()
     ]
     data = marshal.dumps(([layout.parameters() for layout in layouts], entries), _MARSHAL)
@@ -119,7 +120,15 @@ def define(name, fields):
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name}: {error}") from None
     keyed = fields.get("keyed") in (True, "true")
-    return Definition(name, kind, keyed, tuple(fields.get("labels", ())), fields.get("keys"), layouts)
+    return Definition(name, kind, keyed, _words(name, fields, "labels") or (), _words(name, fields, "keys"), layouts)
+
+
+def _words(name, fields, member):
+    """A list of strings of a definition as a tuple, None if it has none. Raises ValueError."""
+    words = fields.get(member)
+    if words is not None and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise ValueError(f"{name}: {member} is no list of strings")
+    return None if words is None else tuple(words)
 
 
 def find(definitions, name):
@@ -143,8 +152,8 @@ def evaluate(expression):
     """
     if isinstance(expression, int) and not isinstance(expression, bool):
         return (expression,)
-    if not isinstance(expression, str):
-        raise ValueError(f"{expression!r} is no number")
+    if not isinstance(expression, str) or expression.count("*") + expression.count("+") > MOST_OPERATORS:
+        raise ValueError(f"{expression!r:.60} is no number")
     sums = [0]
     for term in expression.split("+"):
         products = [1]

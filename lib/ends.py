@@ -26,7 +26,7 @@ def parse(line):
     if len(value) != 1 or not isinstance(end, dict) or not isinstance(end.get("tool"), str):
         return None
     records = end.get("records")
-    return end if records.__class__ is int and records >= 0 else None
+    return end if records.__class__ is int and 0 <= records < 10**100 else None
 
 
 def line(tool, records, more=()):

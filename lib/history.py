@@ -184,9 +184,13 @@ def damage(cache):
     folder = cache.path("contents")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     for name in names:
-        with open(os.path.join(folder, name), "rb") as file:
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path):
+            yield path, "not a file"
+            continue
+        with open(path, "rb") as file:
             if f"{revisions.digest(file.read())}.json" != name:
-                yield os.path.join(folder, name), "its content does not have its SHA-256"
+                yield path, "its content does not have its SHA-256"
     for repository in cache.repositories():
         for sha256 in sorted({version["sha256"] for version in cache.versions(repository)} - {""}):
             if f"{sha256}.json" not in names:

@@ -50,6 +50,7 @@ class Job:
     def __init__(self, path, source, parameters):
         self.path, self.context = path, Context(parameters)
         self._names = {"__name__": "job", "__file__": path}
+        sys.stdout = sys.stderr  # what a job prints is for its user, and no part of the answer
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
         try:
             self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
@@ -87,8 +88,8 @@ class Job:
         """Call the job's code; whatever it raises becomes BadData `job_failed` with the job's own line."""
         try:
             function(*arguments)
-        except Exception as error:  # the code is the user's: anything can come out of it
-            reason = f"the job failed at {self.path}:{self._line(error)}: {error.__class__.__name__}: {error}"
+        except (Exception, SystemExit, GeneratorExit) as error:  # the code is the user's: anything can come out of it
+            reason = f"the job failed at {self.path}:{self._line(error)}: {_words(error)}"
             raise BadData("job_failed", reason, where) from None
 
     def _line(self, error):
@@ -101,6 +102,14 @@ class Job:
                 line = trace.tb_lineno
             trace = trace.tb_next
         return line
+
+
+def _words(error):
+    """An error's class and text; the text can fail too."""
+    try:
+        return f"{error.__class__.__name__}: {error}"
+    except Exception:
+        return error.__class__.__name__
 
 
 def _place(key):

@@ -1,8 +1,11 @@
 """Every revision of a repository in one file that is searched without being read."""
 
 import os
+import re
 
-from tel.errors import NoInput
+from tel.errors import IOFailed, NoInput
+
+_ROW = re.compile(rb"[0-9a-f]{40} (?:[0-9a-f]{16}|-{16}) [0-9]{12} [+-]\n")
 
 
 class Table:
@@ -20,10 +23,19 @@ class Table:
             self._file = open(path, "rb")
         except OSError as error:
             raise NoInput(f"cannot be read: {error.strerror}", path) from None
-        self._lines = os.fstat(self._file.fileno()).st_size // self.WIDTH
+        size = os.fstat(self._file.fileno()).st_size
+        self._lines = size // self.WIDTH
+        if size % self.WIDTH:
+            raise self._damaged()
+
+    def _damaged(self):
+        return IOFailed("damaged", self.path, "remove its folder and run tel-history again")
 
     def _line(self, number):
-        return os.pread(self._file.fileno(), self.WIDTH, number * self.WIDTH).decode()
+        line = os.pread(self._file.fileno(), self.WIDTH, number * self.WIDTH)
+        if not _ROW.fullmatch(line):
+            raise self._damaged()
+        return line.decode()
 
     def find(self, node):
         """(full node, SHA-256, whether it changed) of a node or its first digits; None if unknown or ambiguous."""

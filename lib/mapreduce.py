@@ -9,7 +9,7 @@ import os
 import re
 
 from tel import compress, jsonl, pings, records, store, streams
-from tel.errors import BadData, NotWhole
+from tel.errors import BadData, NotWhole, UsageError
 from tel.job import pair_line, said
 from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
 
@@ -63,8 +63,12 @@ class Manifest:
 
 
 def listed(lines):
-    """The file names of a list, one a line; empty lines are none."""
-    return [os.fsdecode(line) for line in lines if line]
+    """The file names of a list, one a line; empty lines are none. Raises UsageError for a name that is there twice."""
+    names = [os.fsdecode(line) for line in lines if line]
+    if len(set(names)) < len(names):
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise UsageError(f"the list names {twice} twice")
+    return names
 
 
 def stored_check(path):
@@ -105,6 +109,7 @@ def parse_stored(line, dims):
     """
     if line.startswith(b"{"):
         record = records.parse(line)
+        record.document()  # it may find that the line has to be read in another way
         return record.id, dims or dims_of_info(record.info, record.small["date"]), jsonl.text(record.ping), False
     id, tab, value = line.partition(b"\t")
     if not tab or not id:
@@ -139,13 +144,17 @@ def map_lines(lines, job, rejects, render, dims=None, seen=None):
 
 
 def tab_line(key, value):
-    """A pair as `key TAB value`, for Hadoop Streaming and Spark's pipe.
+    """A pair as `key TAB value`, for Hadoop Streaming and Spark's pipe; a key that could be taken for JSON is quoted.
 
     >>> tab_line("Linux", 3), tab_line(["a"], 3)
     (b'Linux\\t3', b'["a"]\\t3')
     """
-    plain = isinstance(key, str) and not key.startswith(("[", "{", '"')) and not any(c in key for c in "\t\n\r")
-    return (key.encode() if plain else said(key)) + b"\t" + said(value)
+    text = said(key)
+    plain = isinstance(key, str) and not _LIKE_JSON.match(key) and not any(c in key for c in "\t\n\r")
+    return (key.encode() if plain else text) + b"\t" + said(value)
+
+
+_LIKE_JSON = re.compile(r"""["\[{\d-]|(?:true|false|null)$|$""")
 
 
 def parse_pair(where, line):
@@ -246,7 +255,8 @@ def rows(pairs, format):
     if format == "ndjson":
         return (pair_line(key, value) for key, value in pairs)
     joined = _csv if format == "csv" else _tsv
-    return (joined([*(key if isinstance(key, list) else [key]), value]) for key, value in pairs)
+    plain = (jsonl.loads(pair_line(key, value)) for key, value in pairs)
+    return (joined([*(key if isinstance(key, list) else [key]), value]) for key, value in plain)
 
 
 def _cell(value):

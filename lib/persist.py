@@ -8,11 +8,12 @@ next one, which knows from the staged record which files had been put in place.
 import fcntl
 import hashlib
 import os
+import stat
 import time
 
 from tel import compress, jsonl, pings
-from tel.errors import BadData, IOFailed, NotWhole
-from tel.store import SUFFIX, batch_name, commit_record, sync_directory
+from tel.errors import BadData, IOFailed, NotWhole, printable
+from tel.store import SUFFIX, batch_name, commit_record, digest_of, sync_directory
 
 FRAME = 1 << 20
 LEVEL = 1
@@ -149,8 +150,14 @@ class Batch:
         return []
 
     def _stage_commit(self, entries, ends):
-        """Write the commit record into the staging directory: from now on a sweep knows what to take away."""
-        record = {"format": 1, "batch": self.id, "records": self.records, "sha256": self.digest.hexdigest()}
+        """Write the commit record into the staging directory: from now on a sweep knows what to take away.
+
+        Raises IOFailed if something stands in the place of a file: nothing that is there is ever replaced.
+        """
+        for entry in entries:
+            if os.path.lexists(self.store.path(entry["path"])):
+                raise IOFailed("something stands where a new file must go", self.store.path(entry["path"]), "move it away")
+        record = {"format": 1, "batch": printable(self.id), "records": self.records, "sha256": self.digest.hexdigest()}
         path = os.path.join(self.directory, STAGED_COMMIT)
         with open(path, "wb") as file:
             file.write(jsonl.dumps({**record, "ends": ends, "files": entries}) + b"\n")
@@ -159,14 +166,12 @@ class Batch:
         sync_directory(self.directory)
 
     def _place(self):
-        """Move every staged file to its place; nothing that is there is ever replaced."""
+        """Move every staged file to its place."""
         touched = set()
         for entry, staged in self._closed:
             final = self.store.path(entry["path"])
             directory = os.path.dirname(final)
             self.store.make_directory(directory)
-            if os.path.lexists(final):
-                raise IOFailed("something stands where a new file must go", final, "move it away")
             os.rename(staged, final)
             touched.add(directory)
         for directory in sorted(touched):
@@ -216,9 +221,13 @@ def _claim(directory):
 def _sweep(store, directory):
     """Remove what a dead writer staged, and the files that it had put in place for a commit that never came."""
     path = os.path.join(directory, STAGED_COMMIT)
-    if os.path.lexists(path):
+    names = os.listdir(directory)
+    for name in names:
+        if not stat.S_ISREG(os.lstat(os.path.join(directory, name)).st_mode):
+            raise IOFailed("something else stands among staged files", os.path.join(directory, name), "remove it")
+    if STAGED_COMMIT in names:
         _remove_placed(store, path)
-    for name in os.listdir(directory):
+    for name in names:
         if name != STAGED_COMMIT:
             os.unlink(os.path.join(directory, name))
     if os.path.lexists(path):
@@ -232,6 +241,8 @@ def _remove_placed(store, path):
         final = store.path(entry["path"])
         if os.path.lexists(final):
             store.check_file(final)
+            if digest_of(final) != entry.get("sha256"):
+                raise IOFailed("not the file that a dead writer put there", final, "move it away")
             os.unlink(final)
 
 
@@ -253,8 +264,8 @@ def persist(records, batch, rejects):
     schema = batch.store.schema
     for record in records:
         try:
-            pings.check_id(record.id)
             ping = record.document().value
+            pings.check_id(record.id)
         except BadData as error:
             rejects.line(error, record.where, record.original, record.id)
             continue

@@ -54,7 +54,7 @@ FIELDS = {
     },
 }
 REVISION = {CLASSIC: ("info", "revision"), DEVICE: ("revision",), UNIFIED: ("payload", "info", "revision")}
-_ID = re.compile(r"[^\x00-\x20\x7f]{1,255}")
+_ID = re.compile(r"(?!\{)[^\x00-\x20\x7f]{1,255}")
 
 
 def generation(ping):
@@ -173,5 +173,5 @@ def check_id(id):
     if not id:
         raise BadData("no_id", "no document id")
     if not _ID.fullmatch(id):
-        raise BadData("bad_id", "the document id holds white space or control characters, or is longer than 255")
+        raise BadData("bad_id", "the document id begins with {, holds white space or control characters, or is longer than 255")
     return id

@@ -1,5 +1,7 @@
 """Which part of a store is meant: conditions on dimensions, from a filter file or from `name=value` words."""
 
+import re
+
 from tel.errors import UsageError
 from tel.schema import ANY, SUBMISSION_DATE, Dimension
 
@@ -24,16 +26,28 @@ def conditions(words):
     values = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not name:
+        if not equals or not name or not value:
             raise UsageError(f"--where takes NAME=VALUE, not {word!r}")
         name = ALIASES.get(name, name)
-        values.setdefault(name, []).append(value.replace("-", "") if name == SUBMISSION_DATE else value)
+        values.setdefault(name, []).append(_dates(value) if name == SUBMISSION_DATE else value)
     return [Dimension(name, _allowed(name, chosen)) for name, chosen in values.items()]
+
+
+def _dates(value):
+    """A date, or a range of dates, as directories have them; the end of one may be left out (2013, 2013-09).
+
+    >>> _dates("2013-09-01..2013")
+    '20130901..2013'
+    """
+    for date in value.split(".."):
+        if not re.fullmatch(r"(\d{4}(-?\d\d(-?\d\d)?)?)?", date, re.ASCII):
+            raise UsageError(f"--where date takes a date like 20130903 or 2013-09-03, not {date!r}")
+    return value.replace("-", "")
 
 
 def _allowed(name, chosen):
     low, dots, high = chosen[0].partition("..")
-    if not dots:
+    if not any(".." in value for value in chosen):
         return chosen
     if len(chosen) > 1:
         raise UsageError(f"--where {name} takes one range, or values, not both")

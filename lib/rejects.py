@@ -1,9 +1,10 @@
 """Bad data, kept whole: one JSON line for each rejected line or histogram, or the end of the run at the first one."""
 
 import base64
+import re
 
 from tel import jsonl, streams
-from tel.errors import BadData, UsageError
+from tel.errors import BadData, UsageError, printable
 
 
 class Rejects:
@@ -68,7 +69,7 @@ class Rejects:
         return error
 
     def _entry(self, error, where, id):
-        return {"tool": self.tool, "where": where, "id": id, "error_type": error.error_type, "error_message": error.reason}
+        return {"tool": self.tool, "where": printable(where), "id": id, "error_type": error.error_type, "error_message": error.reason}
 
     def _overlong(self, entry, line):
         """Write a line of any length as base64 without ever holding it."""
@@ -102,12 +103,10 @@ class Limit:
     """How many whole-line rejects are too many: a number `N`, or `P%` of the lines read."""
 
     def __init__(self, text):
-        number = text[:-1] if text.endswith("%") else text
-        try:
-            self.most = float(number) if text.endswith("%") else int(number)
-        except ValueError:
-            raise UsageError(f"--max-bad is a number or a percentage, not {text}") from None
+        if not re.fullmatch(r"\d{1,15}|\d{1,3}(\.\d{1,9})?%", text, re.ASCII):
+            raise UsageError(f"--max-bad is a number or a percentage, not {text[:40]!r}")
         self.text, self.percent = text, text.endswith("%")
+        self.most = float(text[:-1]) if self.percent else int(text)
 
     def check(self, stats, final=False):
         """Raise BadData `too_many` if more were rejected; a percentage is judged at the end, of all lines."""

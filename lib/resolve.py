@@ -44,19 +44,22 @@ def _parse_object(line, text, date, make_ids):
         except BadData:
             pass
         else:
-            pings.check_id(record.id)
-            return record, record.document().value, False
+            return _checked(record)
     ping = _ping(text)
     if "ver" not in ping and "version" not in ping and "ping" in ping:
-        record = records.parse(text)
-        pings.check_id(record.id)
-        return record, record.document().value, False
+        return _checked(records.parse(text))
     id = ping.get("id")
     if not isinstance(id, str):
         id = content_id(text) if make_ids else ""
     if not id:
         raise BadData("no_id", "a bare ping without an id", cure="--make-ids gives it one made from its content")
     return (*_record(pings.check_id(id), date, text, ping), True)
+
+
+def _checked(record):
+    ping = record.document().value  # first: it may find that the line has to be read in another way
+    pings.check_id(record.id)
+    return record, ping, False
 
 
 def content_id(data):

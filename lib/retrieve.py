@@ -1,11 +1,10 @@
 """Stored lines back as records, and the check of what is stored against its commit records."""
 
-import hashlib
-
 from tel import compress, jsonl, pings, streams
 from tel.errors import BadData, IOFailed, TelError
 from tel.records import Record
 from tel.schema import SUBMISSION_DATE, UNKNOWN
+from tel.store import digest_of
 
 
 def stored_lines(path, max_line):
@@ -59,7 +58,7 @@ def damage(store, path, entry, max_line):
     """What is wrong with a stored file, in words, or None: its checksum, its frames, its number of lines, each line."""
     try:
         store.check_file(path)
-        if _digest(path) != entry["sha256"]:
+        if digest_of(path) != entry["sha256"]:
             return "its bytes do not have the SHA-256 of its commit record"
         number = 0
         for number, line in enumerate(stored_lines(path, max_line), 1):
@@ -72,11 +71,3 @@ def damage(store, path, entry, max_line):
     except TelError as error:
         return error.reason
     return None
-
-
-def _digest(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(streams.BLOCK), b""):
-            digest.update(block)
-    return digest.hexdigest()

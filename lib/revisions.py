@@ -179,6 +179,8 @@ class Cache:
             return Version(repository, node, self.content_path(sha256), sha256)
         if not isinstance(node, str) or not _NODE.fullmatch(node):
             return None
+        if not isinstance(repository, str) or not re.fullmatch(REPOSITORY, repository):
+            return None
         version = self.find(repository, node)
         return version if version and sha256 in (None, version.sha256) else None
 
@@ -217,7 +219,10 @@ class Cache:
             said = jsonl.loads(_read(path))
         except (BadData, NoInput):
             return None
-        return said if "sha256" in said or said.get("missing_until", 0) > time.time() else None
+        if not isinstance(said, dict) or not re.fullmatch("[0-9a-f]{64}", str(said.get("sha256", "0" * 64))):
+            return None
+        until = said.get("missing_until", 0)
+        return said if "sha256" in said or (isinstance(until, int) and until > time.time()) else None
 
     def _said_path(self, repository, node):
         return self.path("fetched", repository, f"{node}.json")
@@ -262,8 +267,10 @@ class Cache:
         path = self.path("history", repository, "versions.ndjson")
         try:
             head, *versions = [jsonl.loads(line) for line in _read(path).splitlines()]
-        except (BadData, ValueError) as error:
-            raise IOFailed(f"damaged: {error}", path, "remove it and run tel-history again") from None
+        except (BadData, ValueError):
+            head, versions = None, []
+        if not isinstance(head, dict) or not isinstance(head.get("head"), str) or not all(map(_is_version, versions)):
+            raise IOFailed("damaged", path, "remove it and run tel-history again")
         return head, versions
 
     def table(self, repository):
@@ -289,6 +296,20 @@ class Cache:
 
     def _of_line(self, line):
         return self.load(Version(line["repository"], line["node"], self.content_path(line["sha256"]), line["sha256"]))
+
+
+def _is_version(line):
+    """Whether a value of versions.ndjson is what tel-history writes."""
+    return (
+        isinstance(line, dict)
+        and all(isinstance(line.get(name), str) for name in ("repository", "node", "sha256"))
+        and bool(re.fullmatch("([0-9a-f]{64})?", line["sha256"]))
+        and all(line.get(name) is None or line[name].__class__ is int and line[name] < 1 << 40 for name in ("to", "pushed"))
+        and line.get("from").__class__ is int
+        and line["from"] < 1 << 40
+        and isinstance(line.get("versions"), list)
+        and all(isinstance(product, str) for product in line["versions"])
+    )
 
 
 def _choose(versions, repository):

@@ -103,7 +103,7 @@ def _acceptance(name, allowed):
         return frozenset(allowed).__contains__
     if isinstance(allowed, dict) and allowed and allowed.keys() <= {"min", "max"}:
         low, high = str(allowed.get("min", "")), allowed.get("max")
-        return lambda text: low <= text and (high is None or text <= str(high))
+        return lambda text: low <= text and (high is None or text <= str(high)) and text not in (OTHER, UNKNOWN)
     raise UsageError(f'allowed_values of {name} must be "*", a string, a list of strings or {{"min","max"}}')
 
 

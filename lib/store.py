@@ -44,6 +44,15 @@ def sync_directory(path):
         os.close(fd)
 
 
+def digest_of(path):
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(streams.BLOCK), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 class Store:
     """A store that is there. Raises NoInput if it is not, IOFailed if its own parts are not what they should be."""
 
@@ -57,6 +66,7 @@ class Store:
             raise NoInput("is not a store: it has no .tel/schema.json", root)
         self.check_directory(self.commits)
         self.check_directory(self.staging)
+        self.check_file(os.path.join(self.control, "schema.json"))
         self.schema = schema.read(os.path.join(self.control, "schema.json"))
 
     @classmethod
@@ -66,8 +76,11 @@ class Store:
         Raises UsageError if it is there with another schema than the one given.
         """
         control = os.path.join(root, CONTROL)
-        for part in ("commits", "staging"):
-            os.makedirs(os.path.join(control, part), exist_ok=True)
+        os.makedirs(root, exist_ok=True)
+        for directory in (control, os.path.join(control, "commits"), os.path.join(control, "staging")):
+            if not os.path.lexists(directory):
+                os.makedirs(directory, exist_ok=True)
+            _demand(directory, stat.S_ISDIR, "a directory")
         path = os.path.join(control, "schema.json")
         if not os.path.lexists(path):
             streams.replace(path, jsonl.dumps(description or schema.DEFAULT) + b"\n")

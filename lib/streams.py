@@ -13,7 +13,7 @@ from tel import compress
 from tel.errors import BadData, IOFailed, NoInput
 
 BLOCK = 1 << 18
-COMPRESSED_BLOCK = 1 << 14  # a small block bounds what a decompression bomb can unfold to at once
+COMPRESSED_BLOCK = 1 << 16
 MAX_LINE = 32 << 20
 STDIN = "-"
 
@@ -216,10 +216,24 @@ def replace(path, data):
     """Write a whole file at once: a reader sees the old one or the new one, never half. Raises IOFailed."""
     staged = f"{path}.{os.getpid()}.new"
     try:
-        with open(staged, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staged, path)
+        try:
+            with open(staged, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(staged, path)
+        except OSError:
+            if os.path.exists(staged):
+                os.unlink(staged)
+            raise
     except OSError as error:
         raise IOFailed(f"cannot be written: {error.strerror}", path) from None
+
+
+def check_replaceable(path):
+    """Raise IOFailed, before any work is done, for a path that `replace` could not or should not write."""
+    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+        raise IOFailed("is there and not a regular file, which would be replaced", path)
+    folder = os.path.dirname(path) or "."
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise IOFailed("its folder is missing or may not be written", path)

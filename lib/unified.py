@@ -134,6 +134,9 @@ def to_raw(ping):
     changes = {"version": pings.UNIFIED_RAW, "info": REMOVED}
     if "ver" not in ping:
         return changes
+    for name, kind in (("type", str), ("application", dict), ("environment", dict), ("info", dict)):
+        if not isinstance(ping.get(name), kind):
+            raise BadData("missing_member", f"a stored saved-session ping without {name}")
     payload = {}
     for name, value in ping.items():
         if name not in TOP_LEVEL and name != "clientID":
@@ -160,7 +163,14 @@ def _payload_info(ping):
 
 
 def device_to_stored(ping):
-    """The members to change in a Firefox OS 1.3 ping to make it `ver` 2; its pingID goes, as the format asks."""
+    """The members to change in a Firefox OS 1.3 ping to make it `ver` 2; its pingID goes, as the format asks.
+
+    Raises BadData `missing_member` for one that says nothing of its device, `name_clash` for one with an info.
+    """
+    if not any(name.startswith("deviceinfo.") for name in ping):
+        raise BadData("missing_member", "a ver 3 ping without any deviceinfo")
+    if "info" in ping:
+        raise BadData("name_clash", "a ver 3 ping with an info of its own")
     changes = {"ver": pings.STORED, "info": pings.info_of(ping, pings.DEVICE)}
     return {**changes, "pingID": REMOVED} if "pingID" in ping else changes
 

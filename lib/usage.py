@@ -87,9 +87,22 @@ class Options(dict):
         text = self[name]
         if text is None:
             return None
-        if not text.isascii() or not text.isdigit():
-            raise UsageError(f"{name} takes a whole number, not {text!r}")
+        if not re.fullmatch("[0-9]{1,18}", text):
+            raise UsageError(f"{name} takes a whole number, not {text[:40]!r}")
         return int(text)
+
+    def seconds(self, name):
+        """A number of seconds, from 1 to a day."""
+        number = self.number(name)
+        if not 1 <= number <= 86400:
+            raise UsageError(f"{name} takes 1 to 86400 seconds, not {number}")
+        return number
+
+    def url(self, name):
+        """The address of a web server, http or https."""
+        if not re.fullmatch(r"https?://(?:[A-Za-z0-9_-]{1,63}\.?)+(?::\d{1,5})?(?:/[!-~]*)?", self[name], re.ASCII):
+            raise UsageError(f"{name} takes an address like https://hg.mozilla.org, not {self[name][:80]!r}")
+        return self[name]
 
     def one_of(self, name, words):
         """One of some words."""
@@ -104,9 +117,9 @@ class Options(dict):
     def size(self, name):
         """A size in bytes: `4096`, `64K`, `64M`, `1G` (powers of 1024)."""
         text = self[name]
-        match = re.fullmatch(r"(\d+)([KMG]?)", text, re.ASCII)
+        match = re.fullmatch(r"(\d{1,15})([KMG]?)", text, re.ASCII)
         if not match:
-            raise UsageError(f"{name} takes a size like 4096, 64M or 1G, not {text!r}")
+            raise UsageError(f"{name} takes a size like 4096, 64M or 1G, not {text[:40]!r}")
         return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
 
     def date(self, name):
@@ -169,11 +182,13 @@ def _checked(known, argv):
 
 
 def _check_long(known, checked, rest):
-    name, equals, _ = checked[-1].partition("=")
+    name, equals, value = checked[-1].partition("=")
     if name not in known:
         raise UsageError(f"unknown option {name}")
     if equals and not known[name]:
         raise UsageError(f"option {name} takes no value")
+    if equals and not value:
+        raise UsageError(f"option {name} has an empty value")
     if known[name].startswith("[") and not equals:
         checked[-1] = f"{name}=text"
     elif known[name] and not equals:
@@ -195,6 +210,8 @@ def _take_value(name, checked, rest):
     if not rest:
         raise UsageError(f"option {name} needs a value")
     checked.append(rest.pop(0))
+    if not checked[-1]:
+        raise UsageError(f"option {name} has an empty value")
 
 
 def version(tool):

@@ -226,8 +226,9 @@ def _validated(record, cache, sieve):
 
 def opened(record):
     """A record's ping as a Document, open where histograms may be. Raises BadData for what is no ping."""
+    document = record.document((pings.PLAIN, pings.KEYED, pings.ADDON, "payload", "ver"))
     pings.check_id(record.id)
-    return record.document((pings.PLAIN, pings.KEYED, pings.ADDON, "payload", "ver"))
+    return document
 
 
 def each(records, rejects, change):

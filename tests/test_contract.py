@@ -15,7 +15,7 @@ import pytest
 
 import tools
 from tel import compress, exits
-from tools import AGGREGATE, FILTER, PASSERS, QUERY, READERS, SINK, SOURCE
+from tools import AGGREGATE, FILTER, PASSERS, READERS, SINK, SOURCE
 
 tools.put_on_path()
 
@@ -51,7 +51,7 @@ class Bench:
         self.runs += 1
         folder = self.place / f"run-{self.runs}"
         folder.mkdir()
-        if tool.role == QUERY:
+        if any("{place}/filled" in word for word in tool.arguments):
             persist = ["tel-persist", "--store", folder / "filled", "--batch", "b"]
             ok(self.run_tool(*persist, stdin=tools.whole(tools.BY_NAME["persist"], range(2))))
         return [f"tel-{tool.name}", *tools.arguments(tool, folder, n), *map(str, more)]

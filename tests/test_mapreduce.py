@@ -92,7 +92,7 @@ def test_a_job_of_dimensions_only(place, run_tool):
     [
         ("def map(key, dims, value, context):\n    return 1 / 0\n", 65, b"job.py:2: ZeroDivisionError"),
         ("def map(key, dims, value, context):\n    context.write({1: float('nan')}, 1)\n", 65, b"JSON"),
-        ("def map(:\n", 65, b"job.py:1: SyntaxError"),
+        ("def map(:\n", 2, b"job.py:1: SyntaxError"),
         ("x = 1\n", 2, b"no map function"),
     ],
 )

@@ -44,8 +44,8 @@ TABLE = (
     Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
     Tool("sample", SOURCE, ["--no-histograms", "-n", "{n}"]),
     Tool("ls", QUERY, ["{place}/filled"]),
-    Tool("cat", QUERY, ["{place}/filled"]),
-    Tool("verify", QUERY, ["{place}/filled"]),
+    Tool("cat", SOURCE, ["{place}/filled"]),
+    Tool("verify", QUERY, ["--all", "{place}/filled"]),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
 BY_NAME = {tool.name: tool for tool in TABLE}

@@ -1,0 +1,245 @@
+"""What ill-meant or unlucky input must not do: crash a tool, fill the memory, reach outside, or pass unseen."""
+
+import gzip
+import json
+import os
+
+import pytest
+
+from tel import compress, definitions, ends, jsonl, lookup, mapreduce, rejects, resolve, revisions, streams
+from tel.errors import BadData, IOFailed, UsageError
+
+RECORD = {"id": "a", "date": "20130901", "info": {}, "revision": None, "ping": {"ver": 2, "info": {"OS": "L"}}}
+
+
+def stream(*values):
+    """Records, or raw lines, with their end record."""
+    lines = [value if isinstance(value, bytes) else jsonl.dumps(value) for value in values]
+    return b"".join(line + b"\n" for line in (*lines, ends.line("test", len(lines))))
+
+
+@pytest.fixture
+def stored(run_tool, tmp_path):
+    """A store with one batch, and the words that store it again."""
+    command = ("tel-persist", "--store", tmp_path / "s", "--batch", "b")
+    assert run_tool(*command, stdin=stream(RECORD)).returncode == 0
+    return tmp_path / "s", command
+
+
+def test_a_lost_commit_record_costs_no_stored_file(stored, run_tool):
+    store, command = stored
+    (store / ".tel/commits/b.json").unlink()
+    (file,) = store.rglob("*.zst")
+    before = file.read_bytes()
+    done = run_tool(*command, stdin=stream({**RECORD, "ping": {"ver": 2, "info": {"OS": "other"}}}))
+    assert done.returncode == 74 and file.read_bytes() == before and not list((store / ".tel/staging").iterdir())
+
+
+def test_an_id_behind_the_ping_is_checked_too(run_tool, tmp_path):
+    line = b'{"id":"a","date":"20130901","info":{},"ping":{"ver":2,"info":{}},"id":"b\\tX\\nfake","info":{}}'
+    for command in (("tel-persist", "--store", tmp_path / "s"), ("tel-validate",), ("tel-convert",), ("tel-resolve",)):
+        done = run_tool(*command, "--rejects", tmp_path / "bad", stdin=stream(line))
+        assert done.returncode == 0 and json.loads((tmp_path / "bad").read_text())["error_type"] == "bad_id"
+
+
+def test_a_record_with_fields_behind_the_ping_is_mapped_as_it_is(run_tool):
+    line = b'{"id":"a","date":"20130901","info":{},"ping":{"ver":2,"info":{"OS":"L"}},"date":"20990101","info":{}}'
+    assert run_tool("tel-map", "os-count", stdin=stream(line)).stdout.startswith(b'["L",1]')
+    assert b"20990101" in run_tool("tel-map", "count submission_date", stdin=stream(line)).stdout
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise GeneratorExit"])
+def test_a_job_cannot_end_the_tool(code, run_tool, tmp_path):
+    (tmp_path / "job.py").write_text(f"def map(k, d, v, c):\n    {code}\ndef reduce(k, vs, c):\n    {code}\n")
+    done = run_tool("tel-map", tmp_path / "job.py", stdin=stream(RECORD))
+    assert done.returncode == 65 and b'"end"' not in done.stdout
+    assert run_tool("tel-reduce", tmp_path / "job.py", stdin=stream(b'["a",1]')).returncode == 65
+
+
+def test_what_a_job_prints_is_no_part_of_the_answer(run_tool, tmp_path):
+    code = "print('loaded')\ndef map(k, d, v, c):\n    print('said')\n    c.write('a', 1)\n"
+    (tmp_path / "job.py").write_text(code)
+    done = run_tool("tel-map", tmp_path / "job.py", stdin=stream(RECORD))
+    assert done.stdout.splitlines()[0] == b'["a",1]' and done.stderr.split() == [b"loaded", b"said"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tel-persist", "--store", "s", "--batch", ""), ("tel-persist", "--store="), ("tel-reduce", "--inputs", "", "count"),
+        ("tel-map", "--files-from=", "count"), ("tel-validate", "--rejects", ""), ("tel-validate", "--max-bad", "nan%"),
+        ("tel-validate", "--max-bad", "9" * 400), ("tel-validate", "--max-line", "9" * 5000), ("tel-reduce", "--expect", "1" * 5000, "count"),
+        ("tel-resolve", "--fetch", "file:///etc"), ("tel-resolve", "--fetch", "http://[x"), ("tel-resolve", "--fetch", "http://h", "--timeout", "9" * 12),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_meant_are_usage_errors(command, run_tool, tmp_path):
+    done = run_tool(*command, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == b"" and not list(tmp_path.iterdir()), done.stderr
+
+
+def test_an_input_is_never_overwritten(run_tool, tmp_path):
+    (tmp_path / "r").write_bytes(stream(RECORD))
+    for option in ("--rejects", "--metrics"):
+        done = run_tool("tel-validate", option, "r", "./r", cwd=tmp_path)
+        assert done.returncode == 2 and (tmp_path / "r").read_bytes() == stream(RECORD)
+
+
+def test_a_list_that_names_a_file_twice_is_refused(run_tool, tmp_path):
+    (tmp_path / "list").write_text("x\nx\n")
+    assert run_tool("tel-map", "--files-from", tmp_path / "list", "count").returncode == 2
+    assert run_tool("tel-reduce", "--inputs", tmp_path / "list", "count").returncode == 2
+
+
+@pytest.mark.parametrize("where", ["date=2013-9-1", "channel=", "date=20130830 date=20130831..", "=x"])
+def test_a_condition_that_selects_nothing_by_mistake_is_refused(where, stored, run_tool):
+    words = [word for condition in where.split() for word in ("--where", condition)]
+    assert run_tool("tel-ls", *words, stored[0]).returncode == 2
+
+
+def test_ranges_do_not_take_in_what_is_unknown(stored, run_tool):
+    assert run_tool("tel-ls", "--where", "version=24..", stored[0]).stdout == b""
+    assert run_tool("tel-ls", "--where", "version=UNKNOWN", stored[0]).stdout != b""
+
+
+@pytest.mark.parametrize("place", [".tel", ".tel/commits", ".tel/staging", ".tel/schema.json", ".tel/commits/b.json"])
+def test_a_link_in_place_of_a_part_of_the_store_is_refused(place, stored, run_tool, tmp_path):
+    store, command = stored
+    os.rename(store / place, tmp_path / "moved")
+    os.symlink(tmp_path / "moved", store / place)
+    before = sorted(tmp_path.joinpath("moved").rglob("*"))
+    assert run_tool(*command[:-1], "other", stdin=stream(RECORD)).returncode == (0 if place.endswith("b.json") else 74)
+    assert run_tool("tel-ls", store).returncode == 74
+    assert sorted(tmp_path.joinpath("moved").rglob("*")) == before
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path)])
+@pytest.mark.parametrize("name", ["commit.json", "1.part"])
+def test_something_else_among_staged_files_is_named(make, name, stored, run_tool):
+    store, command = stored
+    os.mkdir(store / ".tel/staging/dead")
+    make(store / ".tel/staging/dead" / name)
+    done = run_tool(*command[:-1], "other", stdin=stream(RECORD), timeout=20)
+    assert done.returncode == 74 and name.encode() in done.stderr and b"remove it" in done.stderr
+
+
+def test_metrics_replace_only_files(run_tool, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    os.symlink("x", tmp_path / "link")
+    for name in ("fifo", "link", ".", "none/x"):
+        done = run_tool("tel-persist", "--store", tmp_path / "s", "--metrics", tmp_path / name, stdin=stream(RECORD))
+        assert done.returncode == 74 and not (tmp_path / "s").exists()
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "link"]
+
+
+@pytest.mark.parametrize("name", ["gz", "bz2", "xz", "zst"])
+def test_a_bomb_unfolds_in_pieces(name):
+    import bz2
+    import lzma
+
+    import zstandard
+
+    squeeze = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.ZstdCompressor().compress}[name]
+    data = squeeze(bytes(64 << 20))
+    codec = compress.codec_of(data)
+    sizes = [len(plain) for plain in compress.decompress(codec, [data])]
+    assert sum(sizes) == 64 << 20 and max(sizes) <= 20 << 20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "enumerated", "n_values": "*".join(["mozilla::StartupTimeline::MAX_EVENT_ID"] * 25)},
+        {"kind": "flag", "keys": "abc"}, {"kind": "flag", "keys": 5}, {"kind": "categorical", "labels": "abc"},
+    ],
+)  # fmt: skip
+def test_definitions_of_the_wrong_form_are_refused(fields):
+    with pytest.raises(BadData):
+        definitions.load(jsonl.dumps({"A": fields}))
+
+
+@pytest.mark.parametrize("repository", [5, None, [], "../x", "/etc"])
+def test_a_revision_of_the_wrong_form_is_not_found(repository, run_tool, tmp_path):
+    revision = {"repository": repository, "node": "a" * 12}
+    ping = {"ver": 1, "info": {}, "histograms": {"A": 1}}
+    line = {**RECORD, "revision": revision, "ping": ping}
+    done = run_tool("tel-validate", "--histograms", tmp_path, "--rejects", tmp_path / "bad", stdin=stream(line))
+    assert done.returncode == 0 and json.loads((tmp_path / "bad").read_text())["error_type"] == "definitions_not_found"
+
+
+@pytest.mark.parametrize("ping", [{"ver": 5}, {"ver": 5, "info": 5}, {"ver": 5, "info": {}, "type": "x"}, {"ver": 3, "info": {"x": 1}}])
+def test_odd_stored_pings_are_rejected(ping, run_tool, tmp_path):
+    for option in ((), ("--expand",)):
+        done = run_tool("tel-convert", *option, "--rejects", tmp_path / "bad", stdin=stream({**RECORD, "ping": ping}))
+        assert done.returncode == 0
+        kept = [json.loads(line)["ping"] for line in done.stdout.splitlines()[:-1]]
+        assert kept == [ping] or (tmp_path / "bad").read_text()
+
+
+def test_names_that_are_not_utf8(run_tool, tmp_path):
+    path = os.fsencode(tmp_path) + b"/\xff"
+    with open(path, "wb") as file:
+        file.write(b"no record\n")
+    for tool in (("tel-validate",), ("tel-resolve",), ("tel-map", "count")):
+        done = run_tool(*tool, "--rejects", tmp_path / "bad", os.fsdecode(path))
+        assert done.returncode == 0 and "udcff" in json.loads((tmp_path / "bad").read_text())["where"]
+    done = run_tool("tel-persist", "--store", tmp_path / "s", "--batch", os.fsdecode(b"\xff"), stdin=stream(RECORD))
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("records", [-1, True, "1", 1.0, 10**4000, None])
+def test_an_end_record_that_cannot_be_one_is_a_line(records):
+    assert ends.parse(json.dumps({"end": {"tool": "t", "records": str(records) if records == 10**4000 else records}}).encode()) is None
+
+
+@pytest.mark.parametrize("end", [{"files": -1}, {"files": "x"}, {"inputs": "zz"}, {"inputs": 5.5}, {"inputs": "f" * 40}])
+def test_an_end_record_of_another_form_is_bad_data(end):
+    with pytest.raises(BadData):
+        mapreduce.Manifest().merge({"tool": "t", "records": 1, **end})
+
+
+@pytest.mark.parametrize("said", ["5", "[]", "null", '"sha256"', '{"missing_until":"x"}', '{"sha256":"../../../../etc/x"}', "{"])
+def test_a_damaged_answer_in_the_cache_is_no_answer(said, tmp_path):
+    folder = tmp_path / "fetched/r"
+    folder.mkdir(parents=True)
+    (folder / f"{'a' * 40}.json").write_text(said)
+    assert revisions.Cache(str(tmp_path)).find("r", "a" * 40) is None
+
+
+HEAD = '{"repository":"r","head":"a"}\n'
+
+
+@pytest.mark.parametrize("text", ["", "5\n", "{}\n", HEAD + "5\n", HEAD + "{}\n", HEAD + '{"repository":"r","node":"a","sha256":"zz"}\n'])
+def test_a_damaged_history_is_named(text, run_tool, tmp_path):
+    (tmp_path / "history/r").mkdir(parents=True)
+    (tmp_path / "history/r/versions.ndjson").write_text(text)
+    done = run_tool("tel-history", "--list", "--to", tmp_path)
+    assert done.returncode == 74 and b"versions.ndjson: damaged" in done.stderr
+
+
+@pytest.mark.parametrize("data", [b"abc", b"x" * 73, b"\xff" * 73])
+def test_a_damaged_table_of_revisions_is_named(data, tmp_path):
+    (tmp_path / "revisions").write_bytes(data)
+    with pytest.raises(IOFailed):
+        lookup.Table(str(tmp_path / "revisions"), ()).find("a" * 12)
+
+
+def test_different_keys_stay_different():
+    keys = ["3", 3, "true", True, "null", None, "-1", -1, "", "[1]", [1], '"', "Linux"]
+    assert len({mapreduce.tab_line(key, 1) for key in keys}) == len(keys)
+
+
+def test_every_form_of_answer_refuses_the_same_values():
+    for form in mapreduce.FORMATS:
+        assert list(mapreduce.rows([(("a", "b"), 1)], form)) == list(mapreduce.rows([(["a", "b"], 1)], form))
+        with pytest.raises(BadData):
+            list(mapreduce.rows([("a", float("nan"))], form))
+
+
+def test_what_is_remembered_is_bounded():
+    memo = {}
+    for number in range(50):
+        resolve._remembered(memo, str(number) * 10_000, lambda key: None)
+    assert not memo
+    with pytest.raises(UsageError):
+        rejects.Limit("nan%")
+    assert streams.held(b"x") == b"x"
