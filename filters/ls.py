@@ -13,7 +13,6 @@ Options:
 Examples:
   tel-ls store
   tel-ls --where channel=nightly --where date=20130901..20130930 store > files
-  tel-map --files-from files os-count
 """
 
 from tel import cli
