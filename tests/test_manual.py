@@ -183,3 +183,14 @@ def test_variables_of_the_environment_are_all_told():
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").glob("*.py"))
     used = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', source))
     assert set(items("tel.7", "Ev")) == used
+
+
+def test_the_field_maps_are_told():
+    """Each name of the info of a stored unified ping, and where its value comes from, is in tel-record(5)."""
+    from tel import unified
+
+    rows = re.findall(r"^\.It Va (\w+) Ta (\S+)$", (MAN / "tel-record.5").read_text(encoding="utf-8"), re.MULTILINE)
+    expected = {(name, ".".join(("application", *way))) for name, way in unified.APPLICATION.items()}
+    expected |= {(name, ".".join(("environment", *way))) for name, way in unified.ENVIRONMENT.items()}
+    expected |= {(name, f"...adapters[].{member}") for name, member in unified.ADAPTER.items()}
+    assert expected <= set(rows)
