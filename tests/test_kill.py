@@ -116,7 +116,7 @@ def test_a_killed_answer_is_none(answer, victim):
         if statuses[-1] == 0:
             assert out == whole, f"a smaller answer at try {number}"
         else:
-            assert out == b"", f"an answer that failed was printed at try {number}"
+            assert out in (b"", whole), f"a part of an answer was printed at try {number}"
     assert hits > KILLS // 4, "most kills came too late to test anything"
     assert Pipeline(answering(files)).finish() == (whole, [0] * 3)
 
