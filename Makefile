@@ -26,6 +26,7 @@ check: .venv/tested lint ## lint, and see that the manual pages are fresh and cl
 
 lint: .venv/tested ## look for mistakes in the Python code
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q . || { echo "format by: ruff format" >&2; exit 1; }
 
 man: .venv/installed ## make man/tel-*.1 from the tools' docstrings
 	@$(BIN)/python man/make

@@ -35,7 +35,9 @@ def work(run):
     from tel import convert, revisions, validate
 
     options = run.options
-    sieve = validate.Sieve(run.rejects, False, options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN))
+    sieve = validate.Sieve(
+        run.rejects, False, options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
+    )
     change = convert.expand_all if options["--expand"] else convert.convert
     converted = change(run.records(), revisions.Cache(options.histograms()), sieve)
     run.write(record.line() for record in converted)

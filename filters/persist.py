@@ -7,8 +7,8 @@ Reads records and adds them to a store as one batch: a line `<id> TAB <ping>` ea
 frames under the directories of the schema's dimensions. The batch becomes visible at once when its input has ended
 whole; then each of its files is printed, one path a line. If anything goes wrong, nothing is stored.
 
-The input must be whole: the lines read are those that its end records vouch for, of which there is one at least. A batch that is stored already is
-recognised, and its input, read to the end, must be the same again.
+The input must be whole: the lines read are those that its end records vouch for, of which there is one at least. A
+batch that is stored already is recognised, and its input, read to the end, must be the same again.
 
 Options:
   --store DIR         The store; made if it is not there.
@@ -24,7 +24,7 @@ Options:
   <common options>
 
 Examples:
-  tel-resolve export.ndjson.gz | tel-validate --rejects bad.ndjson | tel-convert | tel-persist --store store --batch 2013-09-01
+  tel-resolve export.gz | tel-validate --rejects bad | tel-convert | tel-persist --store store --batch 2013-09-01
   tel-persist --store store --schema schema.json compact.ndjson
 """
 

@@ -40,7 +40,9 @@ def work(run):
     from tel import revisions, validate
 
     options = run.options
-    sieve = validate.Sieve(run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN))
+    sieve = validate.Sieve(
+        run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
+    )
     good = validate.validate(run.records(), revisions.Cache(options.histograms()), sieve)
     if not options["--check"]:
         run.write(record.line() for record in good)

@@ -60,7 +60,10 @@ def _bug(tool, error):
     import traceback
 
     place = traceback.extract_tb(error.__traceback__)[-1]
-    stats.say(f"{tool}: a bug: {error!r} at {os.path.basename(place.filename)}:{place.lineno}; please report it (TEL_DEBUG=1 shows more)")
+    stats.say(
+        f"{tool}: a bug: {error!r} at {os.path.basename(place.filename)}:{place.lineno}; "
+        "please report it (TEL_DEBUG=1 shows more)"
+    )
     if os.environ.get("TEL_DEBUG"):
         stats.say(traceback.format_exc())
     return exits.BUG

@@ -99,7 +99,8 @@ class Ends:
             )
         if expected is not None and len(self.received) != expected:
             raise NotWhole(
-                f"{len(self.received)} end records came where --expect {expected} demands another number: a host or job is missing",
+                f"{len(self.received)} end records came where --expect {expected} demands another number: "
+                "a host or job is missing",
                 cure="run the pipeline again",
             )
 

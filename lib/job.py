@@ -126,7 +126,9 @@ def load(spec):
     builtin = "/" not in name and not name.endswith(".py")
     path = os.path.join(FOLDER, f"{name.replace('-', '_')}.py") if builtin else name
     if builtin and (not name.replace("-", "").isalnum() or not os.path.exists(path)):
-        raise UsageError(f"no job {name!r}; there are {', '.join(builtins())}, and job files (with a slash or ending in .py)")
+        raise UsageError(
+            f"no job {name!r}; there are {', '.join(builtins())}, and job files (with a slash or ending in .py)"
+        )
     try:
         with open(path, "rb") as file:
             return Job(path, file.read(), parameters)

@@ -55,7 +55,10 @@ class Table:
     @classmethod
     def dump(cls, nodes):
         """The file's bytes for {node: (SHA-256 or "", date, whether it changed)}."""
-        rows = ((node, sha256[:16] or "-" * 16, date, "+" if changed else "-") for node, (sha256, date, changed) in nodes.items())
+        rows = (
+            (node, sha256[:16] or "-" * 16, date, "+" if changed else "-")
+            for node, (sha256, date, changed) in nodes.items()
+        )
         return "".join(f"{node} {short} {date:012d} {sign}\n" for node, short, date, sign in sorted(rows)).encode()
 
     def load(self):

@@ -46,7 +46,9 @@ class Manifest:
         """Take in what an end record says. Raises BadData `bad_end_record` if it says it in another way than ours."""
         files, total = end.get("files", 0), end.get("inputs", "0")
         if files.__class__ is not int or files < 0 or not re.fullmatch("[0-9a-f]{1,32}", str(total)):
-            raise BadData("bad_end_record", f"an end record of {end['tool']:.40} with files {files!r:.40}, inputs {total!r:.40}")
+            raise BadData(
+                "bad_end_record", f"an end record of {end['tool']:.40} with files {files!r:.40}, inputs {total!r:.40}"
+            )
         self.files += files
         self.total = (self.total + int(str(total), 16)) % MODULUS
 
@@ -57,9 +59,13 @@ class Manifest:
     def demand(self, expected):
         """Raise NotWhole unless exactly the files of another manifest were read, each once."""
         if self.files != expected.files:
-            raise NotWhole(f"{self.files} files were mapped, and --inputs lists {expected.files}", cure="run the map again")
+            raise NotWhole(
+                f"{self.files} files were mapped, and --inputs lists {expected.files}", cure="run the map again"
+            )
         if self.total != expected.total:
-            raise NotWhole("the files that were mapped are not those that --inputs lists: one is missing, another doubled")
+            raise NotWhole(
+                "the files that were mapped are not those that --inputs lists: one is missing, another doubled"
+            )
 
 
 def listed(lines):

@@ -105,7 +105,9 @@ class Batch:
         if part is None or part.staged is None:
             number = part.number + 1 if part else 1
             self._staged += 1
-            part = self._parts[directory] = _Part(directory, number, os.path.join(self.directory, f"{self._staged}.part"))
+            part = self._parts[directory] = _Part(
+                directory, number, os.path.join(self.directory, f"{self._staged}.part")
+            )
         return part
 
     def _close(self, part):
@@ -144,7 +146,8 @@ class Batch:
         if (self.stored["records"], self.stored["sha256"]) != (self.records, self.digest.hexdigest()):
             raise BadData(
                 "batch_differs",
-                f"batch {self.id} is stored already, with other content ({self.stored['records']} records, not {self.records})",
+                f"batch {self.id} is stored already, with other content "
+                f"({self.stored['records']} records, not {self.records})",
                 cure="give this input a batch id of its own",
             )
         return []
@@ -156,7 +159,9 @@ class Batch:
         """
         for entry in entries:
             if os.path.lexists(self.store.path(entry["path"])):
-                raise IOFailed("something stands where a new file must go", self.store.path(entry["path"]), "move it away")
+                raise IOFailed(
+                    "something stands where a new file must go", self.store.path(entry["path"]), "move it away"
+                )
         record = {"format": 1, "batch": printable(self.id), "records": self.records, "sha256": self.digest.hexdigest()}
         path = os.path.join(self.directory, STAGED_COMMIT)
         with open(path, "wb") as file:

@@ -88,7 +88,10 @@ def at(ping, way):
 
 
 def info_of(ping, generation):
-    """The small info of a record from a ping: the FIELDS that it has. Raises BadData `missing_info` for a classic one without."""
+    """The small info of a record from a ping: the FIELDS that it has.
+
+    Raises BadData `missing_info` for a classic ping without an info object.
+    """
     if generation == CLASSIC and not isinstance(ping.get("info"), dict):
         raise BadData("missing_info", "the ping has no info object")
     found = {name: _first(ping, ways) for name, ways in FIELDS[generation].items()}
@@ -173,5 +176,7 @@ def check_id(id):
     if not id:
         raise BadData("no_id", "no document id")
     if not _ID.fullmatch(id):
-        raise BadData("bad_id", "the document id begins with {, holds white space or control characters, or is longer than 255")
+        raise BadData(
+            "bad_id", "the document id begins with {, holds white space or control characters, or is longer than 255"
+        )
     return id

@@ -69,7 +69,13 @@ class Rejects:
         return error
 
     def _entry(self, error, where, id):
-        return {"tool": self.tool, "where": printable(where), "id": id, "error_type": error.error_type, "error_message": error.reason}
+        return {
+            "tool": self.tool,
+            "where": printable(where),
+            "id": id,
+            "error_type": error.error_type,
+            "error_message": error.reason,
+        }
 
     def _overlong(self, entry, line):
         """Write a line of any length as base64 without ever holding it."""

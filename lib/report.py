@@ -27,7 +27,9 @@ class Report:
         """A dict for each reason, channel and version, the most frequent first."""
         keys = self.lines.keys() | self.histograms.keys()
         ordered = sorted(keys, key=lambda key: (-self.lines[key] - self.histograms[key], key))
-        return [{**dict(zip(COLUMNS, key)), "lines": self.lines[key], "histograms": self.histograms[key]} for key in ordered]
+        return [
+            {**dict(zip(COLUMNS, key)), "lines": self.lines[key], "histograms": self.histograms[key]} for key in ordered
+        ]
 
     def table(self):
         """The rows as lines of text, in columns."""

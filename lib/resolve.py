@@ -7,7 +7,10 @@ from tel import jsonl, pings, records, revisions, streams
 from tel.errors import BadData, NoInput, UsageError
 from tel.records import Record
 
-MOST_REMEMBERED, LONGEST_REMEMBERED = 10_000, 1000  # entries, and characters of one: hostile pings can't fill the memory
+MOST_REMEMBERED, LONGEST_REMEMBERED = (
+    10_000,
+    1000,
+)  # entries, and characters of one: hostile pings can't fill the memory
 
 # The repository that the builds of each update channel are made from.
 CHANNELS = {
@@ -18,7 +21,9 @@ CHANNELS = {
     "release": "releases/mozilla-release",
     "esr": "releases/mozilla-esr{major}",
 }
-REVISION_URL = "https://hg.mozilla.org/{repository}/rev/{node}"  # how a ping that names none is made to name its revision
+REVISION_URL = (
+    "https://hg.mozilla.org/{repository}/rev/{node}"  # how a ping that names none is made to name its revision
+)
 
 
 def parse_raw(line, date, make_ids=False):

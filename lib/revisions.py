@@ -63,7 +63,9 @@ class Version:
         data = _read(self.path)
         sha256 = digest(data)
         if self.sha256 not in (None, sha256):
-            raise IOFailed("damaged: its content does not have its SHA-256", self.path, "tel-history --verify tells more")
+            raise IOFailed(
+                "damaged: its content does not have its SHA-256", self.path, "tel-history --verify tells more"
+            )
         self.sha256, self.definitions = sha256, tables.get(sha256)
         if self.definitions is None:
             try:
@@ -146,7 +148,9 @@ class Cache:
 
         Raises NoInput if the directory cannot be listed or the file not be read, BadData `bad_definitions`.
         """
-        version = self._in_trees(repository, node) or self._fetched(repository, node) or self._in_histories(repository, node)
+        version = (
+            self._in_trees(repository, node) or self._fetched(repository, node) or self._in_histories(repository, node)
+        )
         return self.load(version) if version else None
 
     def load(self, version):
@@ -175,7 +179,11 @@ class Cache:
         return self.load(known) if known else None
 
     def _of_record(self, repository, node, sha256):
-        if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) and os.path.exists(self.content_path(sha256)):
+        if (
+            isinstance(sha256, str)
+            and re.fullmatch("[0-9a-f]{64}", sha256)
+            and os.path.exists(self.content_path(sha256))
+        ):
             return Version(repository, node, self.content_path(sha256), sha256)
         if not isinstance(node, str) or not _NODE.fullmatch(node):
             return None
@@ -211,7 +219,7 @@ class Cache:
         return Version(repository, node, self.content_path(sha256), sha256) if sha256 else None
 
     def said_of(self, repository, node):
-        """What a server said of a revision, as a dict with `sha256` or `missing_until`; None if nothing that still holds."""
+        """What a server said of a revision that still holds, a dict with `sha256` or `missing_until`, or None."""
         path = self._said_path(repository, node)
         if not os.path.exists(path):
             return None
@@ -281,7 +289,7 @@ class Cache:
         return self._tables[repository]
 
     def in_effect(self, repository, seconds):
-        """The Version in effect in a repository at a time (seconds since 1970, UTC), the first if it is earlier, or None."""
+        """The Version in effect in a repository at a time (seconds since 1970, UTC), or the first; None if unknown."""
         versions = [version for version in self.versions(repository) if version["sha256"]]
         at = bisect.bisect_right([version["from"] for version in versions], seconds)
         return self._of_line(versions[max(at - 1, 0)]) if versions else None
@@ -304,7 +312,9 @@ def _is_version(line):
         isinstance(line, dict)
         and all(isinstance(line.get(name), str) for name in ("repository", "node", "sha256"))
         and bool(re.fullmatch("([0-9a-f]{64})?", line["sha256"]))
-        and all(line.get(name) is None or line[name].__class__ is int and line[name] < 1 << 40 for name in ("to", "pushed"))
+        and all(
+            line.get(name) is None or line[name].__class__ is int and line[name] < 1 << 40 for name in ("to", "pushed")
+        )
         and line.get("from").__class__ is int
         and line["from"] < 1 << 40
         and isinstance(line.get("versions"), list)
@@ -316,7 +326,9 @@ def _choose(versions, repository):
     """The Version of the repository if there is one, else any; None where a short node stands for several revisions."""
     if len({version.node for version in versions if len(version.node) == 40}) > 1:
         return None
-    return next((version for version in versions if version.repository == repository), versions[0] if versions else None)
+    return next(
+        (version for version in versions if version.repository == repository), versions[0] if versions else None
+    )
 
 
 def _ordered(product):
@@ -330,7 +342,7 @@ def _ordered(product):
 
 
 def _nearest(versions, wanted):
-    """The versions of the nearest product version: of the same major if there is one; the latest not after, else the first."""
+    """The versions of the nearest product version: in the same major if it is there, the latest not after, or first."""
     made = {order for version in versions for order in map(_ordered, version["versions"]) if order}
     made = {order for order in made if order[0] == wanted[0]} or made
     earlier = [order for order in made if order <= wanted]

@@ -22,12 +22,20 @@ DEFAULT = {
         {
             "field_name": "reason",
             "allowed_values": [
-                "idle-daily", "saved-session", "aborted-session", "main", "first-shutdown", "event", "health", "new-profile",
-                "deletion-request", "crash", "modules", "update", "ftu", "android-anr-report",
+                "idle-daily", "saved-session", "aborted-session", "main", "first-shutdown", "event", "health",
+                "new-profile", "deletion-request", "crash", "modules", "update", "ftu", "android-anr-report",
             ],
         },
-        {"field_name": "appName", "allowed_values": ["Firefox", "Fennec", "Fenix", "Focus", "Thunderbird", "SeaMonkey", "FirefoxOS", "B2G"]},
-        {"field_name": "appUpdateChannel", "allowed_values": ["nightly", "aurora", "beta", "release", "esr", "default"]},
+        {
+            "field_name": "appName",
+            "allowed_values": [
+                "Firefox", "Fennec", "Fenix", "Focus", "Thunderbird", "SeaMonkey", "FirefoxOS", "B2G",
+            ],
+        },
+        {
+            "field_name": "appUpdateChannel",
+            "allowed_values": ["nightly", "aurora", "beta", "release", "esr", "default"],
+        },
         {"field_name": "appVersion", "allowed_values": ANY},
         {"field_name": "appBuildID", "allowed_values": ANY},
     ],
@@ -124,7 +132,7 @@ class Schema:
         self._directories = {}
 
     def values(self, record, ping):
-        """The text of each dimension (None where missing) from a record's date and info, or else from its parsed ping."""
+        """The text of each dimension (None where missing) from a record's date and info, else from its parsed ping."""
         return tuple(as_text(_field(name, record, ping)) for name in self.names)
 
     def directory(self, values):

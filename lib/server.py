@@ -35,4 +35,6 @@ class Server:
         try:
             definitions.load(data)
         except BadData as error:
-            raise NotWhole(f"the answer is no Histograms.json: {error.reason}", f"{self.url}/{repository} at {node}") from None
+            raise NotWhole(
+                f"the answer is no Histograms.json: {error.reason}", f"{self.url}/{repository} at {node}"
+            ) from None

@@ -102,10 +102,12 @@ class HgClone:
         revset = f"sort(::{self.head}{f' - ::{known}' if known else ''}, rev)"
         listed = self._log(revset, "{node} {date|hgdate} {p1node} {p2node}\n").decode()
         rows = (line.split() for line in listed.splitlines())
-        return [Revision(node, [p for p in parents if p.strip("0")], int(date), None) for node, date, _, *parents in rows]
+        return [
+            Revision(node, [p for p in parents if p.strip("0")], int(date), None) for node, date, _, *parents in rows
+        ]
 
     def contents(self, asked, paths, known):
-        """{node: key of the content of the first of the paths that is there, or None}; `known` is that of earlier ones."""
+        """{node: key of the content of the first path that is there, or None}; `known` are those of earlier ones."""
         found, touched = {}, self._touching(asked, paths)
         for revision in asked:
             inherited = {found.get(parent, known.get(parent, self)) for parent in revision.parents}
@@ -158,7 +160,9 @@ class HgServer:
             for entry in reversed(_entries(answer, self.url) if answer else []):
                 entries.setdefault(entry["node"], entry)
         if not entries:
-            raise NoInput("the server has no log of the file", self.url, f"--path names it; asked for {', '.join(paths)}")
+            raise NoInput(
+                "the server has no log of the file", self.url, f"--path names it; asked for {', '.join(paths)}"
+            )
         return list(entries.values())
 
     def has(self, node):
@@ -171,7 +175,10 @@ class HgServer:
         start = nodes.index(known) + 1 if known else 0
         parents = [[node] for node in nodes[:-1]]
         rows = list(zip(self._entries, [[], *parents]))[start:]
-        return [Revision(entry["node"], before, int(entry["date"][0]), self._pushed(entry["node"])) for entry, before in rows]
+        return [
+            Revision(entry["node"], before, int(entry["date"][0]), self._pushed(entry["node"]))
+            for entry, before in rows
+        ]
 
     def _pushed(self, node):
         """When a revision was pushed, where the server keeps such a log."""

@@ -11,7 +11,7 @@ FORMATS = ("text", "json")
 
 
 class Stats:
-    """Counters of one run of a tool: lines read and written, whole lines rejected, histograms dropped, bytes, seconds."""
+    """Counters of one run of a tool: lines read, written and rejected whole, histograms dropped, bytes, seconds."""
 
     def __init__(self, tool):
         self.tool, self.started = tool, time.monotonic()
@@ -70,7 +70,10 @@ class Stats:
         """
         lines = []
         for name, help, values in self._metrics():
-            lines += [f"# HELP tel_{name} {help}", f"# TYPE tel_{name} {'gauge' if name == 'run_seconds' else 'counter'}"]
+            lines += [
+                f"# HELP tel_{name} {help}",
+                f"# TYPE tel_{name} {'gauge' if name == 'run_seconds' else 'counter'}",
+            ]
             lines += [f'tel_{name}{{tool="{self.tool}"{labels}}} {value}' for labels, value in values]
         streams.replace(path, "".join(line + "\n" for line in lines).encode())
 
@@ -115,7 +118,8 @@ class Progress:
         """Write the progress as it is now."""
         stats = self.stats
         seconds = max(stats.seconds, 1e-3)
-        text = f"{stats.tool}: {stats.read} records, {stats.read / seconds:.0f}/s, {stats.bytes_in / seconds / 1e6:.1f} MB/s"
+        rates = f"{stats.read / seconds:.0f}/s, {stats.bytes_in / seconds / 1e6:.1f} MB/s"
+        text = f"{stats.tool}: {stats.read} records, {rates}"
         sizes = [source.size for source in stats.inputs]
         if sizes and None not in sizes and sum(sizes):
             done = stats.bytes_in / sum(sizes)

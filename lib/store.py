@@ -87,13 +87,17 @@ class Store:
             sync_directory(control)
         store = cls(root)
         if description and store.schema.description != description:
-            raise UsageError("the store is there with another schema", root, "leave out --schema, or make another store")
+            raise UsageError(
+                "the store is there with another schema", root, "leave out --schema, or make another store"
+            )
         return store
 
     def path(self, relative):
         """The path of a file of the store, from its path relative to the root. Raises IOFailed if it leads outside."""
         if not isinstance(relative, str) or not _RELATIVE.fullmatch(relative):
-            raise IOFailed(f"damaged commit record: it lists {relative!r:.100}", self.root, "tell who writes into the store")
+            raise IOFailed(
+                f"damaged commit record: it lists {relative!r:.100}", self.root, "tell who writes into the store"
+            )
         return os.path.join(self.root, relative)
 
     def check_directory(self, path):
@@ -170,7 +174,9 @@ def commit_record(data):
     """The commit record in some bytes, or None if it is none."""
     try:
         record = jsonl.loads(data)
-        whole = {"records", "sha256"} <= record.keys() and all({"path", "records"} <= entry.keys() for entry in record["files"])
+        whole = {"records", "sha256"} <= record.keys() and all(
+            {"path", "records"} <= entry.keys() for entry in record["files"]
+        )
         return record if whole else None
     except (BadData, TypeError, KeyError, AttributeError):
         return None

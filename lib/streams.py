@@ -100,7 +100,9 @@ class Overlong:
 
     def error(self):
         """The BadData that such a line is."""
-        return BadData("line_too_long", f"a line of more than {self.limit} bytes", cure="raise --max-line if it is a real one")
+        return BadData(
+            "line_too_long", f"a line of more than {self.limit} bytes", cure="raise --max-line if it is a real one"
+        )
 
 
 def held(line):

@@ -123,14 +123,19 @@ def _environment_info(environment):
     adapters = pings.at(environment, ADAPTERS)
     for adapter, suffix in zip(adapters if isinstance(adapters, list) else (), ("", "2")):
         if isinstance(adapter, dict):
-            info.update((name + suffix, adapter[member]) for name, member in ADAPTER.items() if adapter.get(member) is not None)
+            info.update(
+                (name + suffix, adapter[member]) for name, member in ADAPTER.items() if adapter.get(member) is not None
+            )
             if suffix:
                 info["isGPU2Active"] = bool(adapter.get("GPUActive"))
     return info
 
 
 def to_raw(ping):
-    """The members to change in a `version` 5 ping, its histograms undone, to make it 4 again: inverse of `to_stored`."""
+    """The members to change in a `version` 5 ping, its histograms undone, to make it 4 again.
+
+    The inverse of `to_stored`. Raises BadData `missing_member` for a saved-session ping that lacks what it is made of.
+    """
     changes = {"version": pings.UNIFIED_RAW, "info": REMOVED}
     if "ver" not in ping:
         return changes

@@ -23,7 +23,13 @@ class Repository:
 
     def run(self, *command, date=None):
         stamp = f"@{date or 0} +0000"
-        environment = {**os.environ, "HGUSER": "t", "HGPLAIN": "1", "HGRCPATH": os.devnull, "GIT_CONFIG_GLOBAL": os.devnull}
+        environment = {
+            **os.environ,
+            "HGUSER": "t",
+            "HGPLAIN": "1",
+            "HGRCPATH": os.devnull,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
         environment.update({f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")})
         environment.update(GIT_AUTHOR_DATE=stamp, GIT_COMMITTER_DATE=stamp)
         done = subprocess.run(command, cwd=self.place, env=environment, capture_output=True)
@@ -75,7 +81,9 @@ class Hg(Repository):
         self.nodes.append(self.head())
 
     def cat(self, node, path):
-        done = subprocess.run(["hg", "cat", "-r", node, path], cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            ["hg", "cat", "-r", node, path], cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         return done.stdout if done.returncode == 0 else None
 
 
@@ -103,7 +111,9 @@ class Git(Repository):
         self.nodes.append(self.head())
 
     def cat(self, node, path):
-        done = subprocess.run(["git", "show", f"{node}:{path}"], cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            ["git", "show", f"{node}:{path}"], cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         return done.stdout if done.returncode == 0 else None
 
 

@@ -66,7 +66,9 @@ small = st.text("abc", max_size=3) | st.integers(0, 9)
 def keyed(draw, fields):
     """{name: {key: histogram}} for some keyed definitions."""
     return {
-        name: draw(st.dictionaries(st.text("kl ", max_size=3), raw_histograms(definitions.define(name, entry)), max_size=2))
+        name: draw(
+            st.dictionaries(st.text("kl ", max_size=3), raw_histograms(definitions.define(name, entry)), max_size=2)
+        )
         for name, entry in fields.items()
     }
 
@@ -77,7 +79,12 @@ def holders(draw, fields, keyed_fields):
     plain = {name: draw(raw_histograms(definitions.define(name, entry))) for name, entry in fields.items()}
     return draw(
         st.fixed_dictionaries(
-            {}, optional={"histograms": st.just(plain), "keyedHistograms": st.just(keyed(draw, keyed_fields)), "z": json_values}
+            {},
+            optional={
+                "histograms": st.just(plain),
+                "keyedHistograms": st.just(keyed(draw, keyed_fields)),
+                "z": json_values,
+            },
         )
     )
 

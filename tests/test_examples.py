@@ -8,13 +8,15 @@ import subprocess
 
 import pytest
 
-FILTERS = sorted(path.stem for path in (pathlib.Path(__file__).parent.parent / "filters").glob("*.py") if path.stem != "__init__")
+FILTERS = sorted(
+    path.stem for path in (pathlib.Path(__file__).parent.parent / "filters").glob("*.py") if path.stem != "__init__"
+)
 ELSEWHERE = "https://"  # an example that asks a server on the internet is not run
 
 SETUP = """
 tel-sample --definitions cache > definitions.list
 tel-sample -n 40 --small > export
-gzip -c export > export.ndjson.gz; zstd -q export -o export.zst
+gzip -c export > export.ndjson.gz; cp export.ndjson.gz export.gz; zstd -q export -o export.zst
 tel-resolve --date 20130901 export > records.ndjson; zstd -q records.ndjson
 tel-convert records.ndjson > compact.ndjson
 tel-persist --store store --batch b compact.ndjson > stored; tel-ls store > files

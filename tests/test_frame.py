@@ -17,7 +17,17 @@ LAYERS = [
     "resolve", "persist", "job", "mapreduce", "usage", "cli",
 ]  # fmt: skip
 OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage"}
-SLOW = {"pkg_resources", "importlib.metadata", "argparse", "logging", "typing", "asyncio", "email", "http", "urllib.request"}
+SLOW = {
+    "pkg_resources",
+    "importlib.metadata",
+    "argparse",
+    "logging",
+    "typing",
+    "asyncio",
+    "email",
+    "http",
+    "urllib.request",
+}
 
 
 def imports(path):
@@ -56,7 +66,11 @@ def test_a_filter_imports_the_library_alone(name):
     path = ROOT / "filters" / f"{name}.py"
     ours = {name for name in imports(path) if name.startswith("tel")}
     assert set(imports(path)) == ours and not any(name.startswith("tel.filters") for name in ours)
-    called = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert not called & {"open", "print", "exit"}
 
 
@@ -69,7 +83,9 @@ def test_each_package_has_one_user(package, owner):
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_tool_starts_with_little(name):
     code = f"import sys, tel.filters.{name} as m; sys.argv = ['x', '--version']; m.main(); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"], capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.startswith("tel-")
     assert not set(done.stderr.split()) & (SLOW | set(OWNERS))
 

@@ -50,7 +50,10 @@ def test_there_and_back_again(defined):
     (validated,) = validate.validate([record], cache, sieve)
     assert validated is record
     (converted,) = convert.convert([record], cache, sieve)
-    assert pings.is_stored(ping_of(converted)) and pings.info_of(ping_of(converted), pings.generation(ping_of(converted)))is not None
+    assert (
+        pings.is_stored(ping_of(converted))
+        and pings.info_of(ping_of(converted), pings.generation(ping_of(converted))) is not None
+    )
     (again,) = convert.convert([converted], cache, sieve)
     (validated,) = validate.validate([converted], cache, sieve)
     assert again is converted and validated is converted
@@ -94,7 +97,9 @@ def passed(cache, lines):
 def count_of(ping):
     """How many histograms, plain and keyed, a ping holds."""
     places = pings.places(ping, pings.generation(ping), (pings.PLAIN, pings.KEYED))
-    return sum(len(holder[kind]) if kind == pings.PLAIN else sum(map(len, holder[kind].values())) for holder, kind, _ in places)
+    return sum(
+        len(holder[kind]) if kind == pings.PLAIN else sum(map(len, holder[kind].values())) for holder, kind, _ in places
+    )
 
 
 def names_of(ping):
@@ -157,12 +162,21 @@ def test_payloads_with_known_results(corpus, cache):
     report, device, session = map(ping_of, (report, device, session))
     assert report["ver"] == 2 and report["info"]["reason"] == "android-anr-report"
     assert device["ver"] == 2 and "pingID" not in device
-    assert (device["info"]["reason"], device["info"]["appName"], device["info"]["appVersion"]) == ("ftu", "FirefoxOS", "31.0a1")
+    assert (device["info"]["reason"], device["info"]["appName"], device["info"]["appVersion"]) == (
+        "ftu",
+        "FirefoxOS",
+        "31.0a1",
+    )
     assert session["ver"] == 2 and session["histograms"]["STARTUP_CRASH_DETECTED"] == [1, 0, 0, 0, -1, -1, 0, 0]
     timers = [0, 1232, 7, 2, 0, 0, 0, 1, 0, 0, 1279, 873.474196434021, 624.027626294358, -1, -1]
     assert session["histograms"]["DOM_TIMERS_FIRED_PER_NATIVE_TIMEOUT"] == timers
     lookup = session["histograms"]["STARTUP_DNS_LOOKUP_TIME"]
-    assert len(lookup) == 55 and lookup[18] == 1 and sum(lookup[:50]) == 1 and lookup[50:] == [77, 4.356709003448486, 18.980913162231445, -1, -1]
+    assert (
+        len(lookup) == 55
+        and lookup[18] == 1
+        and sum(lookup[:50]) == 1
+        and lookup[50:] == [77, 4.356709003448486, 18.980913162231445, -1, -1]
+    )
     assert not kept.lines and not kept.histograms
 
 
@@ -183,7 +197,9 @@ def mutated(random, data):
         else:
             end = min((i for i in (data.find(mark, at) for mark in (b",", b"}", b"]")) if i > 0), default=at + 1)
             start = max(data.rfind(b":", 0, at), data.rfind(b",", 0, at)) + 1
-            data[start:end] = random.choice([b"null", b"-1", b"true", b"[]", b"{}", b'"x"', b"1.5", b"1e400", b"NaN", b"01", b"9" * 40])
+            data[start:end] = random.choice(
+                [b"null", b"-1", b"true", b"[]", b"{}", b'"x"', b"1.5", b"1e400", b"NaN", b"01", b"9" * 40]
+            )
     return bytes(data).replace(b"\n", b" ")
 
 
@@ -205,7 +221,16 @@ def test_no_mutation_of_a_real_ping_crashes_or_passes_what_is_not_json(corpus, c
 
 
 @pytest.mark.parametrize(
-    "number", ["5000000000000", "-2147483648", "9007199254740993", "123456789012345678901234567890", "1e-7", "0.1", "82.3832015991211"]
+    "number",
+    [
+        "5000000000000",
+        "-2147483648",
+        "9007199254740993",
+        "123456789012345678901234567890",
+        "1e-7",
+        "0.1",
+        "82.3832015991211",
+    ],
 )
 def test_numbers_are_kept(number):
     ping = '{"ver":1,"info":{},"x":%s,"histograms":{"A":{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":%s}}}'
@@ -244,7 +269,11 @@ def raw(**changes):
     return {"range": [1, 2], "bucket_count": 3, "histogram_type": 2, "values": {"0": 1}, "sum": 0, **changes}
 
 
-FIELDS = {"A": {"kind": "boolean"}, "K": {"kind": "boolean", "keyed": True, "keys": ["a"]}, "C": {"kind": "categorical", "labels": ["x", "y"]}}
+FIELDS = {
+    "A": {"kind": "boolean"},
+    "K": {"kind": "boolean", "keyed": True, "keys": ["a"]},
+    "C": {"kind": "categorical", "labels": ["x", "y"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +319,9 @@ def test_categorical_histograms_come_in_two_types_and_two_sizes(type, count):
     assert ping_of(converted)["histograms"]["C"] == [0, 4] + [0] * (count - 2) + [4, -1, -1, -1, -1]
 
 
-@pytest.mark.parametrize("unknown, left, lines, dropped", [("reject", {}, 1, 0), ("drop", {}, 0, 1), ("keep", {"B": 1}, 0, 0)])
+@pytest.mark.parametrize(
+    "unknown, left, lines, dropped", [("reject", {}, 1, 0), ("drop", {}, 0, 1), ("keep", {"B": 1}, 0, 0)]
+)
 def test_unknown_names_are_rejected_dropped_or_kept(unknown, left, lines, dropped):
     kept = Kept()
     record = record_of({"ver": 1, "info": {}, "histograms": {"B": 1}})
@@ -304,7 +335,13 @@ def test_a_stored_array_that_does_not_fit_is_taken_out():
         ([0] * 7, "wrong_bucket_count"), ({}, "not_an_array"), ([-1] + [0] * 7, "bad_count"), ([0] * 7 + ["x"], "bad_statistic"),
     ]:  # fmt: skip
         kept = Kept()
-        list(validate.validate([record_of({"ver": 2, "info": {}, "histograms": {"A": array}})], OneVersion(FIELDS), validate.Sieve(kept)))
+        list(
+            validate.validate(
+                [record_of({"ver": 2, "info": {}, "histograms": {"A": array}})],
+                OneVersion(FIELDS),
+                validate.Sieve(kept),
+            )
+        )
         assert [found for found, _, _ in kept.histograms] == [error_type]
 
 

@@ -85,7 +85,14 @@ def test_versions_say_when_each_was_in_effect(cache, repositories, run_tool):
         assert [version["to"] for version in versions[:-1]] == [version["from"] for version in versions[1:]]
         assert versions[-1]["to"] is None
         assert versions[2]["sha256"] == versions[4]["sha256"]  # in effect twice
-        assert [version["version"] for version in versions] == ["18.0a1", "18.0a1", "19.0a1", "19.0a1", "20.0a1", "20.0a1"]
+        assert [version["version"] for version in versions] == [
+            "18.0a1",
+            "18.0a1",
+            "19.0a1",
+            "19.0a1",
+            "20.0a1",
+            "20.0a1",
+        ]
         assert versions[-1]["versions"] == ["20.0a1", "20.0a2"]
 
 
@@ -106,7 +113,12 @@ def test_contents_are_stored_once_and_verified(cache, run_tool, tmp_path):
     assert done.returncode == 1
     assert {os.path.basename(json.loads(line)["path"]) for line in done.stdout.splitlines()} == set(contents[:2])
     node = json.loads((copy / "history/mozilla-central/versions.ndjson").read_text().splitlines()[2])["node"]
-    record = {"id": "a", "date": "20130901", "info": {}, "ping": {"ver": 1, "info": {"revision": f"http://h/mozilla-central/rev/{node}"}, "histograms": {"A": 1}}}
+    record = {
+        "id": "a",
+        "date": "20130901",
+        "info": {},
+        "ping": {"ver": 1, "info": {"revision": f"http://h/mozilla-central/rev/{node}"}, "histograms": {"A": 1}},
+    }
     done = run_tool("tel-resolve", "--histograms", str(copy), stdin=json.dumps(record).encode())
     assert done.returncode != 0 and done.stdout == b""
 
@@ -180,14 +192,26 @@ class Front:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, handler):
-        how = self.how.pop(0) if isinstance(self.how, list) and self.how else self.how if isinstance(self.how, str) else "well"
+        how = (
+            self.how.pop(0)
+            if isinstance(self.how, list) and self.how
+            else self.how
+            if isinstance(self.how, str)
+            else "well"
+        )
         if how in ("404", "500"):
             return handler.send_error(int(how))
         if how == "redirect":
             handler.send_response(302)
             handler.send_header("Location", "http://127.0.0.1:1/elsewhere")
             return handler.end_headers()
-        data = b"rubbish " * (10 << 17) if how == "rubbish" else b"x" * (17 << 20) if how == "huge" else self._real(handler)
+        data = (
+            b"rubbish " * (10 << 17)
+            if how == "rubbish"
+            else b"x" * (17 << 20)
+            if how == "huge"
+            else self._real(handler)
+        )
         if data is None:
             return None
         handler.send_response(200)
@@ -240,7 +264,16 @@ def with_content(repository):
 
 
 def test_a_server_is_asked_for_its_log_and_for_what_is_new_only(asking, repositories, run_tool, tmp_path):
-    command = ("tel-history", "--repo", "mozilla-central", "--hg", asking.url + "/mozilla-central", "--to", str(tmp_path), *PATHS)
+    command = (
+        "tel-history",
+        "--repo",
+        "mozilla-central",
+        "--hg",
+        asking.url + "/mozilla-central",
+        "--to",
+        str(tmp_path),
+        *PATHS,
+    )
     done = run_tool(*command)
     assert done.returncode == 0, done.stderr
     repository = repositories["mozilla-central"]
@@ -265,7 +298,9 @@ def test_every_revision_can_be_fetched(asking, repositories, run_tool, tmp_path)
     found = [json.loads(line)["revision"] for line in done.stdout.splitlines()[:-1]]
     for node, revision in zip(nodes + nodes, found):
         assert revision["by"] == "revision" and revision["node"] == node
-        assert open(revisions.Cache(str(tmp_path)).content_path(revision["sha256"]), "rb").read() == content(repository, node)
+        assert open(revisions.Cache(str(tmp_path)).content_path(revision["sha256"]), "rb").read() == content(
+            repository, node
+        )
     assert len(asking.asked) == len(nodes)
     asking.asked.clear()
     assert run_tool(*command, stdin=export(repository, nodes)).returncode == 0 and not asking.asked
@@ -274,7 +309,15 @@ def test_every_revision_can_be_fetched(asking, repositories, run_tool, tmp_path)
 def test_a_missing_revision_is_asked_for_once(asking, repositories, run_tool, tmp_path):
     lines = export(None, ["e" * 40] * 5)
     for _ in range(2):
-        command = ("tel-resolve", "--histograms", str(tmp_path), "--fetch", asking.url, "--rejects", str(tmp_path / "bad"))
+        command = (
+            "tel-resolve",
+            "--histograms",
+            str(tmp_path),
+            "--fetch",
+            asking.url,
+            "--rejects",
+            str(tmp_path / "bad"),
+        )
         done = run_tool(*command, stdin=lines)
         assert done.returncode == 0 and len((tmp_path / "bad").read_text().splitlines()) == 5
     assert len(asking.asked) == 1
@@ -286,7 +329,9 @@ def test_a_missing_revision_is_asked_for_once(asking, repositories, run_tool, tm
 
 
 @pytest.mark.parametrize("how", ["500", "half", "rubbish", "huge", "slow", "redirect"])
-def test_a_server_that_answers_badly_stops_the_run_and_leaves_nothing_wrong(how, asking, repositories, run_tool, tmp_path):
+def test_a_server_that_answers_badly_stops_the_run_and_leaves_nothing_wrong(
+    how, asking, repositories, run_tool, tmp_path
+):
     asking.how = how
     repository = repositories["mozilla-central"]
     lines = export(repository, with_content(repository)[:1])
@@ -301,7 +346,14 @@ def test_a_server_that_answers_badly_stops_the_run_and_leaves_nothing_wrong(how,
 def test_an_answer_that_fails_at_first_is_asked_for_again(asking, repositories, run_tool, tmp_path):
     asking.how = ["500", "half"]
     repository = repositories["mozilla-central"]
-    done = run_tool("tel-resolve", "--histograms", str(tmp_path), "--fetch", asking.url, stdin=export(repository, with_content(repository)[:1]))
+    done = run_tool(
+        "tel-resolve",
+        "--histograms",
+        str(tmp_path),
+        "--fetch",
+        asking.url,
+        stdin=export(repository, with_content(repository)[:1]),
+    )
     assert done.returncode == 0 and len(asking.asked) == 3
 
 
@@ -324,7 +376,14 @@ def test_twenty_processes_share_an_empty_cache(asking, repositories, run_tool, t
     repository = repositories["mozilla-central"]
     nodes = with_content(repository)
     (tmp_path / "export").write_bytes(export(repository, nodes * 3))
-    command = [*run_tool.command("tel-resolve"), "--histograms", str(tmp_path / "cache"), "--fetch", asking.url, str(tmp_path / "export")]
+    command = [
+        *run_tool.command("tel-resolve"),
+        "--histograms",
+        str(tmp_path / "cache"),
+        "--fetch",
+        asking.url,
+        str(tmp_path / "export"),
+    ]
     (tmp_path / "cache").mkdir()
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(20)]
     outputs = [process.communicate() for process in processes]
@@ -369,7 +428,9 @@ def classic(**info):
 
 def by_of(run_tool, cache, ping, *options):
     """(the record's revision, its ping) of one ping."""
-    done = run_tool("tel-resolve", "--histograms", str(cache), "--make-ids", *options, stdin=json.dumps(ping).encode() + b"\n")
+    done = run_tool(
+        "tel-resolve", "--histograms", str(cache), "--make-ids", *options, stdin=json.dumps(ping).encode() + b"\n"
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout.splitlines()[0])
     return record["revision"], record["ping"]
@@ -381,7 +442,11 @@ def test_a_ping_without_a_revision_goes_by_its_build_id(cache, repositories, run
         build = time.strftime("%Y%m%d%H%M%S", time.gmtime(start + day * DAY))
         revision, ping = by_of(run_tool, cache, classic(appUpdateChannel="beta", appBuildID=build, appVersion="99.0"))
         node = repositories["releases/mozilla-beta"].nodes[index]
-        assert (revision["by"], revision["repository"], revision["node"]) == ("buildid", "releases/mozilla-beta", node), day
+        assert (revision["by"], revision["repository"], revision["node"]) == (
+            "buildid",
+            "releases/mozilla-beta",
+            node,
+        ), day
         assert ping["info"]["revision"] == f"https://hg.mozilla.org/releases/mozilla-beta/rev/{node}"
 
 
@@ -396,7 +461,9 @@ def test_an_unknown_revision_falls_back_unless_forbidden(cache, run_tool):
     ping = classic(revision="https://h/x/rev/" + "e" * 12, appUpdateChannel="nightly", appBuildID="20120701000000")
     revision, after = by_of(run_tool, cache, ping)
     assert revision["by"] == "buildid" and after["info"]["revision"] == ping["info"]["revision"]
-    done = run_tool("tel-resolve", "--histograms", str(cache), "--make-ids", "--only", "revision", stdin=json.dumps(ping).encode())
+    done = run_tool(
+        "tel-resolve", "--histograms", str(cache), "--make-ids", "--only", "revision", stdin=json.dumps(ping).encode()
+    )
     assert done.returncode == 65 and b"definitions" in done.stderr
 
 
@@ -427,8 +494,14 @@ def test_a_stream_over_a_thousand_revisions_keeps_few_in_memory(tmp_path):
 
 def test_real_pings_of_all_ages_find_the_nearest_version(corpus, run_tool, tmp_path):
     """A history made of real definitions and their dates, as one git branch for each channel asked for."""
-    index = [line.split("\t") for line in (corpus / "histograms/INDEX.tsv").read_text(encoding="utf-8").splitlines()[1:]]
-    rows = sorted((row[2], row[1], row[0]) for row in index if not row[0].startswith("fork") and os.path.exists(corpus / "histograms" / f"{row[0]}.gz"))
+    index = [
+        line.split("\t") for line in (corpus / "histograms/INDEX.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    ]
+    rows = sorted(
+        (row[2], row[1], row[0])
+        for row in index
+        if not row[0].startswith("fork") and os.path.exists(corpus / "histograms" / f"{row[0]}.gz")
+    )
     repository = Git(tmp_path / "source")
     for number, (_, version, name) in enumerate(rows):
         text = gzip.decompress((corpus / "histograms" / f"{name}.gz").read_bytes()).decode()
@@ -441,7 +514,9 @@ def test_real_pings_of_all_ages_find_the_nearest_version(corpus, run_tool, tmp_p
     wanted += [(json.loads((pings / "main.4.sample.pass.json").read_text()), "45")]
     wanted += [(json.loads((pings / "test_main.snappy.heka.ndjson").read_text()), "48")]
     with gzip.open(pings / "firefox-153.ndjson.gz") as file:
-        wanted += [(next(body for body in (json.loads(line)["body"] for line in file) if body["type"] == "main"), "115")]
+        wanted += [
+            (next(body for body in (json.loads(line)["body"] for line in file) if body["type"] == "main"), "115")
+        ]
     for ping, version in wanted:
         build, _ = by_of(run_tool, tmp_path / "cache", ping)
         assert build["by"] == "buildid"
@@ -450,7 +525,9 @@ def test_real_pings_of_all_ages_find_the_nearest_version(corpus, run_tool, tmp_p
             place.pop("appBuildID", None), place.pop("buildId", None)
         revision, _ = by_of(run_tool, tmp_path / "cache", without)
         made = {node: row[1] for node, row in zip(repository.nodes, rows)}[revision["node"]]
-        assert revision["by"] == "version" and made.split(".")[0] == {"18": "23", "39": "38", "48": "47"}.get(version, version)
+        assert revision["by"] == "version" and made.split(".")[0] == {"18": "23", "39": "38", "48": "47"}.get(
+            version, version
+        )
 
 
 def test_cron_keeps_the_cache_current(repositories, run_tool, tmp_path):

@@ -138,7 +138,12 @@ def test_a_bomb_unfolds_in_pieces(name):
 
     import zstandard
 
-    squeeze = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.ZstdCompressor().compress}[name]
+    squeeze = {
+        "gz": gzip.compress,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+        "zst": zstandard.ZstdCompressor().compress,
+    }[name]
     data = squeeze(bytes(64 << 20))
     codec = compress.codec_of(data)
     sizes = [len(plain) for plain in compress.decompress(codec, [data])]
@@ -166,7 +171,9 @@ def test_a_revision_of_the_wrong_form_is_not_found(repository, run_tool, tmp_pat
     assert done.returncode == 0 and json.loads((tmp_path / "bad").read_text())["error_type"] == "definitions_not_found"
 
 
-@pytest.mark.parametrize("ping", [{"ver": 5}, {"ver": 5, "info": 5}, {"ver": 5, "info": {}, "type": "x"}, {"ver": 3, "info": {"x": 1}}])
+@pytest.mark.parametrize(
+    "ping", [{"ver": 5}, {"ver": 5, "info": 5}, {"ver": 5, "info": {}, "type": "x"}, {"ver": 3, "info": {"x": 1}}]
+)
 def test_odd_stored_pings_are_rejected(ping, run_tool, tmp_path):
     for option in ((), ("--expand",)):
         done = run_tool("tel-convert", *option, "--rejects", tmp_path / "bad", stdin=stream({**RECORD, "ping": ping}))
@@ -188,16 +195,25 @@ def test_names_that_are_not_utf8(run_tool, tmp_path):
 
 @pytest.mark.parametrize("records", [-1, True, "1", 1.0, 10**4000, None])
 def test_an_end_record_that_cannot_be_one_is_a_line(records):
-    assert ends.parse(json.dumps({"end": {"tool": "t", "records": str(records) if records == 10**4000 else records}}).encode()) is None
+    assert (
+        ends.parse(
+            json.dumps({"end": {"tool": "t", "records": str(records) if records == 10**4000 else records}}).encode()
+        )
+        is None
+    )
 
 
-@pytest.mark.parametrize("end", [{"files": -1}, {"files": "x"}, {"inputs": "zz"}, {"inputs": 5.5}, {"inputs": "f" * 40}])
+@pytest.mark.parametrize(
+    "end", [{"files": -1}, {"files": "x"}, {"inputs": "zz"}, {"inputs": 5.5}, {"inputs": "f" * 40}]
+)
 def test_an_end_record_of_another_form_is_bad_data(end):
     with pytest.raises(BadData):
         mapreduce.Manifest().merge({"tool": "t", "records": 1, **end})
 
 
-@pytest.mark.parametrize("said", ["5", "[]", "null", '"sha256"', '{"missing_until":"x"}', '{"sha256":"../../../../etc/x"}', "{"])
+@pytest.mark.parametrize(
+    "said", ["5", "[]", "null", '"sha256"', '{"missing_until":"x"}', '{"sha256":"../../../../etc/x"}', "{"]
+)
 def test_a_damaged_answer_in_the_cache_is_no_answer(said, tmp_path):
     folder = tmp_path / "fetched/r"
     folder.mkdir(parents=True)
@@ -208,7 +224,9 @@ def test_a_damaged_answer_in_the_cache_is_no_answer(said, tmp_path):
 HEAD = '{"repository":"r","head":"a"}\n'
 
 
-@pytest.mark.parametrize("text", ["", "5\n", "{}\n", HEAD + "5\n", HEAD + "{}\n", HEAD + '{"repository":"r","node":"a","sha256":"zz"}\n'])
+@pytest.mark.parametrize(
+    "text", ["", "5\n", "{}\n", HEAD + "5\n", HEAD + "{}\n", HEAD + '{"repository":"r","node":"a","sha256":"zz"}\n']
+)
 def test_a_damaged_history_is_named(text, run_tool, tmp_path):
     (tmp_path / "history/r").mkdir(parents=True)
     (tmp_path / "history/r/versions.ndjson").write_text(text)

@@ -55,9 +55,17 @@ def content(store, run_tool):
 
 def stray(store):
     """Files below a store that no reader sees."""
-    found = subprocess.run(["find", str(store), "-type", "f"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+    found = (
+        subprocess.run(["find", str(store), "-type", "f"], stdout=subprocess.PIPE, check=True)
+        .stdout.decode()
+        .splitlines()
+    )
     listed = subprocess.run(["tel-ls", str(store)], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
-    return sorted(path for path in set(found) - set(listed) if "/.tel/commits/" not in path and not path.endswith("/.tel/schema.json"))
+    return sorted(
+        path
+        for path in set(found) - set(listed)
+        if "/.tel/commits/" not in path and not path.endswith("/.tel/schema.json")
+    )
 
 
 def timed(commands):
@@ -154,7 +162,9 @@ def test_a_listed_file_that_is_gone_or_doubled_gives_no_answer(answer, run_tool,
     files, whole, _ = answer
     paths = files.read_text().splitlines()
     for wrong in (paths[1:], paths + paths[:1], paths[:-1] + [paths[0]], []):
-        mapped = run_tool("tel-map", "--files-from", "-", "histograms", stdin="".join(f"{path}\n" for path in wrong).encode())
+        mapped = run_tool(
+            "tel-map", "--files-from", "-", "histograms", stdin="".join(f"{path}\n" for path in wrong).encode()
+        )
         done = run_tool("tel-reduce", "--inputs", str(files), "histograms", stdin=mapped.stdout)
         assert done.returncode == 75 and done.stdout == b"", wrong
     os.rename(paths[0], paths[0] + ".away")

@@ -12,7 +12,9 @@ PAGES = sorted((ROOT / "man").glob("*.[157]"))
 
 
 def needs(program):
-    return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is missing: its check of the manual is skipped")
+    return pytest.mark.skipif(
+        not shutil.which(program), reason=f"{program} is missing: its check of the manual is skipped"
+    )
 
 
 def test_the_tools_pages_are_fresh():
@@ -35,5 +37,10 @@ def test_a_page_is_clean(page):
 @needs("man")
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_a_page_can_be_read(page):
-    done = subprocess.run(["man", "-l", str(page)], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "MANPAGER": "cat", "LC_ALL": "C.UTF-8"})
+    done = subprocess.run(
+        ["man", "-l", str(page)],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "MANPAGER": "cat", "LC_ALL": "C.UTF-8"},
+    )
     assert done.returncode == 0 and "NAME" in done.stdout and page.stem in done.stdout

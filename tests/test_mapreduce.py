@@ -12,7 +12,9 @@ from tel.errors import BadData, NotWhole, UsageError
 keys = st.lists(st.sampled_from(["a", "b", "é", 1, None]), max_size=2)
 counts = st.integers(0, 2**70)
 absent_or = st.just(-1) | st.integers(0, 2**70)
-histograms = st.tuples(st.tuples(counts, counts, counts), st.tuples(*[absent_or] * 5)).map(lambda pair: [*pair[0], *pair[1]])
+histograms = st.tuples(st.tuples(counts, counts, counts), st.tuples(*[absent_or] * 5)).map(
+    lambda pair: [*pair[0], *pair[1]]
+)
 
 
 def placed(pairs):
@@ -28,7 +30,11 @@ def reduced(pairs, spec):
 def test_combining_any_split_any_number_of_times_changes_nothing(pairs, hosts, times):
     spec = job.load("histograms")
     for memory in (1, 1 << 20):
-        streams = [[pair for pair, host in zip(pairs, hosts * 40) if host == number] for number in range(4)] if hosts else [pairs]
+        streams = (
+            [[pair for pair, host in zip(pairs, hosts * 40) if host == number] for number in range(4)]
+            if hosts
+            else [pairs]
+        )
         for _ in range(times):
             streams = [list(mapreduce.combine(placed(stream), spec, memory)) for stream in streams]
         assert reduced([pair for stream in streams for pair in stream], spec) == reduced(pairs, spec)
@@ -111,7 +117,9 @@ def test_jobs_are_named_by_word_or_path(place, run_tool):
 
 
 def test_a_combine_must_keep_its_key(place):
-    (place / "job.py").write_text("def map(k, d, v, c): pass\ndef combine(key, values, context): context.write('other', 1)\n")
+    (place / "job.py").write_text(
+        "def map(k, d, v, c): pass\ndef combine(key, values, context): context.write('other', 1)\n"
+    )
     with pytest.raises(BadData):
         list(mapreduce.combine(placed([("a", 1)] * 100), job.load(f"{place}/job.py"), 1 << 20))
 
@@ -190,10 +198,17 @@ def test_manifests_do_not_depend_on_order():
 
 
 def test_records_and_their_dimensions_are_mapped(run_tool):
-    record = {"id": "a", "date": "20130901", "info": {"appUpdateChannel": "beta"}, "ping": {"ver": 2, "info": {"OS": "Linux"}}}
+    record = {
+        "id": "a",
+        "date": "20130901",
+        "info": {"appUpdateChannel": "beta"},
+        "ping": {"ver": 2, "info": {"OS": "Linux"}},
+    }
     stream = jsonl.dumps(record) + b"\n"
     done = run_tool("tel-map", "count appUpdateChannel submission_date", stdin=stream + ends.line("t", 1) + b"\n")
-    assert json.loads(done.stdout.splitlines()[0]) == [["beta", "20130901"], 1] and ends.parse(done.stdout.splitlines()[1])
+    assert json.loads(done.stdout.splitlines()[0]) == [["beta", "20130901"], 1] and ends.parse(
+        done.stdout.splitlines()[1]
+    )
     assert b'"end"' not in run_tool("tel-map", "count", stdin=stream).stdout
 
 

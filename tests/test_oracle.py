@@ -38,7 +38,9 @@ def stored_stream(corpus, definitions_cache, run_tool, tmp_path_factory):
         ("tel-validate", "--whole", "--keyed=no"),
         ("tel-convert", "--keyed=no"),
     ):
-        done = run_tool(tool, "--histograms", definitions_cache, "--rejects", str(folder / tool), *arguments, stdin=stream)
+        done = run_tool(
+            tool, "--histograms", definitions_cache, "--rejects", str(folder / tool), *arguments, stdin=stream
+        )
         assert done.returncode == 0, done.stderr
         stream = done.stdout
     return stream, folder
@@ -78,7 +80,12 @@ def test_what_differs_from_the_original_is_what_the_manual_says(stored_stream, o
 def test_nothing_is_lost(corpus, stored_stream, outcomes):
     stream, folder = stored_stream
     raw = Counter(gzip.decompress((corpus / "oracle" / "raw.tsv.gz").read_bytes()).splitlines())
-    whole = [reject for tool in ("tel-resolve", "tel-validate", "tel-convert") for reject in rejects_of(folder, tool) if "line" in reject]
+    whole = [
+        reject
+        for tool in ("tel-resolve", "tel-validate", "tel-convert")
+        for reject in rejects_of(folder, tool)
+        if "line" in reject
+    ]
     assert len(records_of(stream)) + len(whole) == sum(raw.values()) == len(outcomes)
     resolved = [reject["line"].encode() for reject in rejects_of(folder, "tel-resolve")]
     assert not Counter(resolved) - raw
@@ -87,7 +94,10 @@ def test_nothing_is_lost(corpus, stored_stream, outcomes):
 def test_partitions_are_those_of_the_original(stored_stream, outcomes, run_tool, tmp_path):
     good = [outcome for outcome in outcomes if outcome["outcome"] == "converted" and outcome["kind"] not in DIFFERENT]
     names = ["reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", "submission_date"]
-    schema = {"version": 1, "dimensions": [{"field_name": n, "allowed_values": kept_values(good, i)} for i, n in enumerate(names)]}
+    schema = {
+        "version": 1,
+        "dimensions": [{"field_name": n, "allowed_values": kept_values(good, i)} for i, n in enumerate(names)],
+    }
     (tmp_path / "schema.json").write_text(json.dumps(schema))
     arguments = ("--store", str(tmp_path / "store"), "--schema", str(tmp_path / "schema.json"), "--batch", "b")
     done = run_tool("tel-persist", *arguments, stdin=stored_stream[0])
@@ -118,7 +128,9 @@ def kept_values(outcomes, level):
 def test_the_real_firefox_23_ping(corpus, definitions_cache, run_tool, tmp_path):
     arguments = ("--histograms", definitions_cache)
     ping = (corpus / "pings" / "telemetry1.ndjson").read_bytes()
-    stream = run_tool("tel-resolve", "--make-ids", "--date", "20130910", *arguments, str(corpus / "pings" / "telemetry1.ndjson")).stdout
+    stream = run_tool(
+        "tel-resolve", "--make-ids", "--date", "20130910", *arguments, str(corpus / "pings" / "telemetry1.ndjson")
+    ).stdout
     done = run_tool("tel-validate", "--rejects", str(tmp_path / "bad"), *arguments, stdin=stream)
     done = run_tool("tel-convert", *arguments, stdin=done.stdout)
     (record,) = records_of(done.stdout)

@@ -91,7 +91,11 @@ def test_splicing_keeps_every_other_byte():
     assert spliced == b'{ "ver" : 2, "a":1.50, "histograms": [], "b":"\\u00e9\\/", "c":1E5 }'
 
 
-@given(st.binary(max_size=300).map(lambda data: data.replace(b"x", b"\n")), st.lists(st.integers(0, 300)), st.integers(1, 40))
+@given(
+    st.binary(max_size=300).map(lambda data: data.replace(b"x", b"\n")),
+    st.lists(st.integers(0, 300)),
+    st.integers(1, 40),
+)
 def test_lines_are_the_same_however_the_blocks_fall(data, cuts, limit):
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     blocks = [data[a:b] for a, b in zip(edges, edges[1:])]
@@ -152,7 +156,11 @@ def test_padding_after_gzip_is_none():
 heads = st.fixed_dictionaries({"id": texts, "date": texts, "info": st.dictionaries(texts, json_values, max_size=3)})
 
 
-@given(heads, st.dictionaries(texts, json_values, max_size=3), st.sampled_from(["canonical", "spaced", "ping first", "field last"]))
+@given(
+    heads,
+    st.dictionaries(texts, json_values, max_size=3),
+    st.sampled_from(["canonical", "spaced", "ping first", "field last"]),
+)
 def test_a_record_is_read_however_its_fields_lie(head, ping, form):
     fields = {**head, "ping": ping}
     if form == "ping first":
@@ -227,7 +235,10 @@ def test_nothing_that_validate_takes_out_is_lost(defined, data):
     fields, histograms = defined
     for name in histograms:
         if data.draw(st.booleans()):
-            histograms[name] = {**histograms[name], data.draw(st.sampled_from(sorted(histograms[name]))): data.draw(json_values)}
+            histograms[name] = {
+                **histograms[name],
+                data.draw(st.sampled_from(sorted(histograms[name]))): data.draw(json_values),
+            }
     histograms["UNKNOWN_NAME"] = data.draw(json_values)
     kept = Kept()
     record = record_of({"ver": 1, "histograms": histograms, "info": {}})
@@ -269,7 +280,10 @@ def test_a_store_holds_what_went_in(tmp_path_factory, rows, memory):
     root = str(tmp_path_factory.mktemp("store") / "s")
     target = store.Store.create(root, schema.DEFAULT)
     batch = persist.Batch(target, "b", memory, 500)
-    stream = [records.Record({"id": f"id{n}", "date": "20130901", "info": info}, jsonl.dumps(ping)) for n, (info, ping) in enumerate(rows)]
+    stream = [
+        records.Record({"id": f"id{n}", "date": "20130901", "info": info}, jsonl.dumps(ping))
+        for n, (info, ping) in enumerate(rows)
+    ]
     kept = Kept()
     for _ in persist.persist(stream, batch, kept):
         pass
