@@ -7,10 +7,15 @@ import shutil
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 BIN = ROOT / ".venv" / "bin"
+
+# A busy machine is slow, which is no fault of what is tested.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 if BIN.is_dir():
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
