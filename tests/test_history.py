@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from datetime import datetime
 
 import pytest
 
@@ -492,42 +493,46 @@ def test_a_stream_over_a_thousand_revisions_keeps_few_in_memory(tmp_path):
     assert len(cache._loaded) == revisions.MOST_LOADED
 
 
+def real_history(corpus):
+    """(seconds since 1970, product version, text) of each real definitions file, oldest first; forks left out."""
+    with open(corpus / "histograms" / "INDEX.tsv", encoding="utf-8") as file:
+        rows = [line.split("\t") for line in file.readlines()[1:]]
+    for name, version, date in sorted((row[:3] for row in rows), key=lambda row: datetime.fromisoformat(row[2])):
+        path = corpus / "histograms" / f"{name}.gz"
+        if path.exists() and not name.startswith("fork"):
+            text = gzip.decompress(path.read_bytes()).decode()
+            yield int(datetime.fromisoformat(date).timestamp()), version, text
+
+
+def real_pings(corpus):
+    """(a main or saved-session ping, the major version whose definitions are nearest) of five ages."""
+    pings = corpus / "pings"
+    with gzip.open(pings / "firefox-153.ndjson.gz") as file:
+        today = next(body for body in (json.loads(line)["body"] for line in file) if body["type"] == "main")
+    old = (pings / "test_invalid_utf8.submission.raw.json").read_bytes().decode(errors="replace")
+    yield json.loads(old), "23"  # of Firefox 18, and the oldest definitions are 23's
+    yield json.loads((pings / "unicode.v1.ndjson").read_text().splitlines()[0]), "38"  # of 39
+    yield json.loads((pings / "main.4.sample.pass.json").read_text()), "45"
+    yield json.loads((pings / "test_main.snappy.heka.ndjson").read_text()), "47"  # of 48
+    yield today, "115"  # of 153
+
+
 def test_real_pings_of_all_ages_find_the_nearest_version(corpus, run_tool, tmp_path):
-    """A history made of real definitions and their dates, as one git branch for each channel asked for."""
-    index = [
-        line.split("\t") for line in (corpus / "histograms/INDEX.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    ]
-    rows = sorted(
-        (row[2], row[1], row[0])
-        for row in index
-        if not row[0].startswith("fork") and os.path.exists(corpus / "histograms" / f"{row[0]}.gz")
-    )
-    repository = Git(tmp_path / "source")
-    for number, (_, version, name) in enumerate(rows):
-        text = gzip.decompress((corpus / "histograms" / f"{name}.gz").read_bytes()).decode()
-        repository.commit(1_350_000_000 + number * DAY, defined=text, milestone=version)
+    repository, versions = Git(tmp_path / "source"), list(real_history(corpus))
+    for seconds, version, text in versions:
+        repository.commit(seconds, defined=text, milestone=version)
     for name in ("mozilla-central", "releases/mozilla-beta", "releases/mozilla-release", "releases/mozilla-esr153"):
         assert take(run_tool, repository, name, tmp_path / "cache").returncode == 0
-    pings = corpus / "pings"
-    old = (pings / "test_invalid_utf8.submission.raw.json").read_bytes().decode(errors="replace")
-    wanted = [(json.loads(old), "18"), (json.loads((pings / "unicode.v1.ndjson").read_text().splitlines()[0]), "39")]
-    wanted += [(json.loads((pings / "main.4.sample.pass.json").read_text()), "45")]
-    wanted += [(json.loads((pings / "test_main.snappy.heka.ndjson").read_text()), "48")]
-    with gzip.open(pings / "firefox-153.ndjson.gz") as file:
-        wanted += [
-            (next(body for body in (json.loads(line)["body"] for line in file) if body["type"] == "main"), "115")
-        ]
-    for ping, version in wanted:
-        build, _ = by_of(run_tool, tmp_path / "cache", ping)
-        assert build["by"] == "buildid"
-        without = json.loads(json.dumps(ping))
-        for place in (without.get("info", {}), without.get("application", {})):
-            place.pop("appBuildID", None), place.pop("buildId", None)
-        revision, _ = by_of(run_tool, tmp_path / "cache", without)
-        made = {node: row[1] for node, row in zip(repository.nodes, rows)}[revision["node"]]
-        assert revision["by"] == "version" and made.split(".")[0] == {"18": "23", "39": "38", "48": "47"}.get(
-            version, version
-        )
+    for ping, major in real_pings(corpus):
+        info = ping.get("info") or ping["application"]
+        built = resolve.build_time(info.get("appBuildID") or info["buildId"])
+        in_effect = max(sum(seconds <= built for seconds, _, _ in versions) - 1, 0)
+        revision, _ = by_of(run_tool, tmp_path / "cache", ping)
+        assert (revision["by"], revision["node"]) == ("buildid", repository.nodes[in_effect])
+        info.pop("appBuildID", None), info.pop("buildId", None)
+        revision, _ = by_of(run_tool, tmp_path / "cache", ping)
+        version = versions[repository.nodes.index(revision["node"])][1]
+        assert (revision["by"], version.split(".")[0]) == ("version", major)
 
 
 def test_cron_keeps_the_cache_current(repositories, run_tool, tmp_path):
