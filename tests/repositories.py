@@ -1,5 +1,6 @@
-"""Real source repositories for tests: the same story told to Mercurial and to git."""
+"""Real source repositories for tests, the same story told to Mercurial and to git, and trees of real definitions."""
 
+import gzip
 import os
 import subprocess
 
@@ -147,3 +148,13 @@ def more(repository, start):
     """What happens after the story: one version more, and a revision that does not touch it."""
     repository.commit(start + 20 * DAY, defined=definitions("Z"), milestone="21.0")
     repository.commit(start + 21 * DAY, other="the end")
+
+
+def plant(corpus, nodes, place):
+    """A plain tree at `place` with a real file of definitions, named by how it begins, for each node; returns `place`."""
+    for node, prefix in nodes.items():
+        (path,) = corpus.glob(f"histograms/{prefix}*.json.gz")
+        folder = place / "mozilla-central" / node
+        folder.mkdir(parents=True)
+        (folder / "Histograms.json").write_bytes(gzip.decompress(path.read_bytes()))
+    return place

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
+from repositories import plant
 from strategies import raw_pings
 from tel import convert, jsonl, pings, resolve, revisions, validate
 from tel.errors import BadData
@@ -76,13 +77,7 @@ def test_nothing_but_plain_histograms_changes_without_keyed(defined):
 @pytest.fixture(scope="module")
 def cache(corpus, tmp_path_factory):
     """A definitions cache that has something for each revision of the real pings."""
-    place = tmp_path_factory.mktemp("cache")
-    for node, prefix in NEAREST.items():
-        (path,) = corpus.glob(f"histograms/{prefix}*.json.gz")
-        folder = place / "mozilla-central" / node
-        folder.mkdir(parents=True)
-        (folder / "Histograms.json").write_bytes(gzip.decompress(path.read_bytes()))
-    return revisions.Cache(str(place))
+    return revisions.Cache(str(plant(corpus, NEAREST, tmp_path_factory.mktemp("cache"))))
 
 
 def passed(cache, lines):

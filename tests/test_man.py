@@ -30,8 +30,9 @@ def test_every_tool_has_a_page():
 @needs("mandoc")
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_a_page_is_clean(page):
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = subprocess.run(["mandoc", "-T", "lint", str(page)], capture_output=True, text=True)
+    # which other manuals there are is the machine's business
+    assert not [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
 
 
 @needs("man")

@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from repositories import plant
+
 NODES = {"a55c55edf302": "23.0-2013", "8d3810543edc": "24.0-2013", "ad0ae007aa9e": "25.0-2013"}
 DIFFERENT = {"non_numeric_bucket_key", "missing_histograms"}  # deliberate: see tel-validate(1)
 
@@ -13,13 +15,7 @@ DIFFERENT = {"non_numeric_bucket_key", "missing_histograms"}  # deliberate: see 
 @pytest.fixture(scope="module")
 def definitions_cache(corpus, tmp_path_factory):
     """A definitions cache of the three revisions that the lines name."""
-    cache = tmp_path_factory.mktemp("cache")
-    for node, prefix in NODES.items():
-        (path,) = corpus.glob(f"histograms/{prefix}*.json.gz")
-        folder = cache / "mozilla-central" / node
-        folder.mkdir(parents=True)
-        (folder / "Histograms.json").write_bytes(gzip.decompress(path.read_bytes()))
-    return str(cache)
+    return str(plant(corpus, NODES, tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")
