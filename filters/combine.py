@@ -27,8 +27,7 @@ def work(run):
     from tel import job, mapreduce
 
     options, spec = run.options, job.load(run.options["JOB"])
-    pairs = mapreduce.combine(run.all_lines(named=False), spec, options.size("--memory"))
-    run.put(job.pair_line(key, value) for key, value in pairs)
+    run.put(mapreduce.combined_lines(run.all_lines(named=False), spec, options.size("--memory")))
     manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
     for end in run.ends.received:
         manifest.merge(end)

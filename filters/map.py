@@ -32,21 +32,24 @@ def work(run):
 
     options, spec = run.options, job.load(run.options["JOB"])
     render = mapreduce.tab_line if options["--tab"] else job.pair_line
-    paths = mapreduce.listed(run.file_lines(options["--files-from"])) if options["--files-from"] else options["FILE"]
-    manifest, seen = mapreduce.Manifest(), resolve.Seen()
+    paths, manifest, seen = mapreduce.paths(run), mapreduce.Manifest(), resolve.Seen()
 
     def lines():
-        for path in paths:
+        for path in paths or ():
             (source,) = run.inputs([path], mapreduce.stored_check(path))
             dims = mapreduce.dims_of_path(path)
             yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, render, dims)
             manifest.add(path)
-        if not paths and not options["--files-from"]:
+        if paths is None:
             yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, render, None, seen)
 
     run.put(lines())
-    if not options["--tab"]:
-        run.vouch(**(manifest.fields() if manifest.files or options["--files-from"] else {}))
+    if options["--tab"]:
+        return
+    if paths is None:
+        run.vouch()
+    else:  # one for all files, also where they are saved streams with end records of their own
+        run.vouch_once(**manifest.fields())
 
 
 def main():

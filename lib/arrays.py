@@ -1,35 +1,89 @@
-"""Adding histograms in the storage format."""
+"""Adding histograms in the storage format, exactly: in any order and any grouping the same bytes come out.
+
+A statistic (one of the last five elements) is a number, -1 where it is absent, or, in a sum that is still to grow, a
+list of numbers that add up to it. Sums of floats are kept as such a list, of the correctly rounded sum and what
+rounding left over; so is a sum that comes out as -1 and is not absent.
+"""
+
+import math
+
+from tel.errors import BadData
 
 STATISTICS = 5  # the last elements of an array: sum, log_sum, log_sum_squares, sum_squares_lo, sum_squares_hi
 ABSENT = -1
 
 
-def add(a, b):
-    """The sum of two storage arrays of one length: counts add up; of the five statistics, -1 means absent.
+def of_ping(ping):
+    """The histograms of a stored ping's main process, {name: array}. Raises BadData `not_stored` for other forms.
 
-    Counts and integer sums are exact whatever their size; sums of floats can differ in the last digits with the order.
-    Raises ValueError for arrays of different lengths, whose buckets are not the same.
-
-    >>> add([1, 2, 0, 5, -1, -1, -1, 7], [1, 0, 1, 2, -1, 3, -1, 1])
-    [2, 2, 1, 7, -1, 3, -1, 8]
+    >>> of_ping({"ver": 2, "histograms": {"A": [1, 0, 1, -1, -1, -1, -1]}})
+    {'A': [1, 0, 1, -1, -1, -1, -1]}
     """
-    if len(a) != len(b):
-        raise ValueError(f"arrays of {len(a)} and {len(b)} elements cannot be added")
-    counts = len(a) - STATISTICS
-    total = [x + y for x, y in zip(a[:counts], b[:counts])]
-    for x, y in zip(a[counts:], b[counts:]):
-        total.append(y if x == ABSENT else x if y == ABSENT else x + y)
-    return total
+    histograms = ping.get("payload", ping).get("histograms", {})
+    for name, array in histograms.items():
+        if array.__class__ is not list or len(array) <= STATISTICS:
+            reason = f"the histogram {name:.60} is not in the storage format"
+            raise BadData("not_stored", reason, cure="tel-convert brings pings into it")
+    return histograms
 
 
-def add_all(values):
-    """The sum of an iterable of storage arrays.
+def add_all(arrays):
+    """The sum of storage arrays of one length, itself fit to be added to. Raises ValueError where lengths differ.
 
-    >>> add_all([[1, -1, -1, -1, -1, -1], [2, 1, -1, -1, -1, -1]])
+    >>> add_all([[1, 2, 5, 0.1, -1, -1, 7], [1, 0, 2, 0.2, -1, 3, -8]])
+    [2, 2, 7, [0.30000000000000004, -2.7755575615628914e-17], -1, 3, [-1]]
+    """
+    if len(set(map(len, arrays))) > 1:
+        raise ValueError("arrays of different lengths have different buckets and cannot be added")
+    columns = list(zip(*arrays))
+    return [*map(sum, columns[:-STATISTICS]), *map(_together, columns[-STATISTICS:])]
+
+
+def add(a, b):
+    """The sum of two storage arrays.
+
+    >>> add([1, -1, -1, -1, -1, -1], [2, 1, -1, -1, -1, -1])
     [3, 1, -1, -1, -1, -1]
     """
-    values = iter(values)
-    total = next(values)
-    for value in values:
-        total = add(total, value)
-    return total
+    return add_all((a, b))
+
+
+def finish(array):
+    """A sum in the storage format: every statistic one number, correctly rounded.
+
+    >>> finish([2, 2, 7, [0.30000000000000004, -2.7755575615628914e-17], -1, 3, [-1]])
+    [2, 2, 7, 0.30000000000000004, -1, 3, -1]
+    """
+    return [*array[:-STATISTICS], *map(_rounded, array[-STATISTICS:])]
+
+
+def _together(column):
+    """The statistic that some values of it add up to."""
+    parts = []
+    for value in column:
+        if value.__class__ is list:
+            parts += value
+        elif value != ABSENT:
+            parts.append(value)
+    if not parts:
+        return ABSENT
+    whole = sum(part for part in parts if part.__class__ is int)
+    floats = [part for part in parts if part.__class__ is float]
+    exact = ([whole] if whole or not floats else []) + (_exactly(floats) if floats else [])
+    return exact[0] if len(exact) == 1 and exact[0] != ABSENT else exact
+
+
+def _exactly(floats):
+    """Floats that add up exactly to the sum of some: its rounding, that of the rest, until no rest is left."""
+    parts = [math.fsum(floats)]
+    while True:
+        rest = math.fsum([*floats, *(-part for part in parts)])
+        if not rest:
+            return parts
+        parts.append(rest)
+
+
+def _rounded(value):
+    if value.__class__ is not list:
+        return value
+    return math.fsum(value) if any(part.__class__ is float for part in value) else sum(value)

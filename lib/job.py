@@ -51,12 +51,11 @@ class Job:
         self.path, self.context = path, Context(parameters)
         self._names = {"__name__": "job", "__file__": path}
         sys.stdout = sys.stderr  # what a job prints is for its user, and no part of the answer
-        sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+        sys.path.append(os.path.dirname(os.path.abspath(path)))  # for good: its functions may import, too
         try:
             self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
         except BadData as error:
             raise UsageError(error.reason) from None
-        sys.path.pop(0)
         self.combines, self.reduces, self.maps = (callable(self._names.get(n)) for n in ("combine", "reduce", "map"))
         if not self.maps:
             raise UsageError("the job has no map function", path)
@@ -66,13 +65,11 @@ class Job:
 
     def map(self, key, dims, value, where=None):
         """The pairs that the job's map writes for one stored ping (its id, dimensions, and JSON text)."""
-        self._guarded(where, self._names["map"], key, dims, value, self.context)
-        return self.context.take()
+        return self._written(where, "map", key, list(dims), value)
 
     def combine(self, key, values):
         """The pairs that the job's combine writes for some values of one key."""
-        self._guarded(_place(key), self._names["combine"], key, values, self.context)
-        return self.context.take()
+        return self._written(_place(key), "combine", key, values)
 
     def setup_reduce(self):
         """Let the job prepare its reduce."""
@@ -81,13 +78,26 @@ class Job:
 
     def reduce(self, key, values):
         """The pairs that the job's reduce writes for all values of one key."""
-        self._guarded(_place(key), self._names["reduce"], key, values, self.context)
-        return self.context.take()
+        return self._written(_place(key), "reduce", key, values)
+
+    def _written(self, where, name, *arguments):
+        """What one call of the job's code writes; nothing of a call that fails stays behind for the next one."""
+        try:
+            self._guarded(where, self._names[name], *arguments, self.context)
+        finally:
+            written = self.context.take()
+        return written
 
     def _guarded(self, where, function, *arguments):
-        """Call the job's code; whatever it raises becomes BadData `job_failed` with the job's own line."""
+        """Call the job's code; whatever it raises becomes BadData `job_failed` with the job's own line.
+
+        BadData of ours, which the built-in jobs raise for a ping that is none of theirs, stays what it is.
+        """
         try:
             function(*arguments)
+        except BadData as error:
+            error.where = error.where or where
+            raise
         except (Exception, SystemExit, GeneratorExit) as error:  # the code is the user's: anything can come out of it
             reason = f"the job failed at {self.path}:{self._line(error)}: {_words(error)}"
             raise BadData("job_failed", reason, where) from None
@@ -151,7 +161,28 @@ def pair_line(key, value):
     >>> pair_line(("a", 1), 2)
     b'[["a",1],2]'
     """
-    return said((key, value))
+    return b"[%s,%s]" % (key_text(key), said(value))
+
+
+def key_text(key):
+    """The bytes of a key's canonical JSON, by which keys are the same or not, and are sorted.
+
+    >>> key_text(("a", {"c": 1, "b": 2}))
+    b'["a",{"b":2,"c":1}]'
+    """
+    try:
+        return said(_canonical(key))
+    except TypeError as error:
+        raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None
+
+
+def _canonical(key):
+    """A key with its objects sorted by name and its tuples as lists."""
+    if isinstance(key, (list, tuple)):
+        return [_canonical(part) for part in key]
+    if isinstance(key, dict):
+        return {name: _canonical(key[name]) for name in sorted(key)}
+    return key
 
 
 def said(value):

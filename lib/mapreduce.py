@@ -10,7 +10,7 @@ import re
 
 from tel import compress, jsonl, pings, records, store, streams
 from tel.errors import BadData, NotWhole, UsageError
-from tel.job import pair_line, said
+from tel.job import key_text, pair_line, said
 from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
 
 DIMENSIONS = ("reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", SUBMISSION_DATE)
@@ -75,6 +75,18 @@ def listed(lines):
         twice = next(name for at, name in enumerate(names) if name in names[:at])
         raise UsageError(f"the list names {twice} twice")
     return names
+
+
+def paths(run):
+    """The files to map, from the operands or the list of --files-from; None for standard input."""
+    listing, operands = run.options["--files-from"], run.options["FILE"]
+    if listing and operands:
+        raise UsageError("--files-from and FILE exclude each other")
+    if streams.STDIN in operands and len(operands) > 1:
+        raise UsageError("standard input (-) is mapped alone")
+    if listing:
+        return listed(run.file_lines(listing))
+    return None if operands in ([], [streams.STDIN]) else operands
 
 
 def stored_check(path):
@@ -155,7 +167,7 @@ def tab_line(key, value):
     >>> tab_line("Linux", 3), tab_line(["a"], 3)
     (b'Linux\\t3', b'["a"]\\t3')
     """
-    text = said(key)
+    text = key_text(key)
     plain = isinstance(key, str) and not _LIKE_JSON.match(key) and not any(c in key for c in "\t\n\r")
     return (key.encode() if plain else text) + b"\t" + said(value)
 
@@ -174,6 +186,28 @@ def parse_pair(where, line):
     return pair
 
 
+def key_of(text):
+    """The key of its canonical JSON as a job gets it: a list as a tuple, which can be a dict's key.
+
+    >>> key_of(b'["a",[1]]')
+    ('a', (1,))
+    """
+    return _tupled(jsonl.loads(text))
+
+
+def _tupled(value):
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+class _Entry:
+    """The values of one key, the bytes of their lines, and how many may come before they are combined."""
+
+    __slots__ = ("values", "size", "bound")
+
+    def __init__(self):
+        self.values, self.size, self.bound = [], 0, BUFFERED
+
+
 class Table:
     """Values by key, combined when many of one key have come, within about `memory` bytes.
 
@@ -182,40 +216,52 @@ class Table:
 
     def __init__(self, job, memory=None):
         self.job, self.memory = job, memory
-        self._values, self._held = {}, 0
+        self._entries, self._held = {}, 0
 
     def add(self, key, value, size):
         """Take in a pair whose line has `size` bytes; whether the table is now full."""
-        text = jsonl.dumps(key)
-        values = self._values.get(text)
-        if values is None:
-            self._values[text] = [value]
-        else:
-            values.append(value)
-            if len(values) >= BUFFERED and self.job.combines:
-                self._values[text] = self._combined(text, values)
-                self._held -= size * (BUFFERED - 1)
+        text = key_text(key)
+        entry = self._entries.get(text)
+        if entry is None:
+            entry = self._entries[text] = _Entry()
+            self._held += ENTRY
+        entry.values.append(value)
+        entry.size += size
         self._held += size
+        if len(entry.values) >= entry.bound and self.job.combines:
+            self._combine(text, entry)
         return self.memory is not None and self._held * OVERHEAD > self.memory
+
+    def _combine(self, text, entry):
+        """Combine the values of one key; one that does not become fewer is tried again when it has doubled.
+
+        The values are written and read again, so that a later combine sees them as one behind a pipe would.
+        """
+        parts = [said(value) for value in self._combined(text, entry.values)]
+        size = sum(map(len, parts))
+        self._held += size - entry.size
+        entry.values, entry.size = [jsonl.loads(part) for part in parts], size
+        entry.bound = max(BUFFERED, 2 * len(parts))
 
     def _combined(self, text, values):
         """The values of one key after the job's combine. Raises BadData `job_failed` if it wrote another key."""
-        pairs = self.job.combine(jsonl.loads(text), values)
-        if any(jsonl.dumps(key) != text for key, _ in pairs):
+        pairs = self.job.combine(key_of(text), values)
+        if any(key_text(key) != text for key, _ in pairs):
             raise BadData("job_failed", f"the job's combine wrote another key than {text.decode():.100}")
         return [value for _, value in pairs]
 
     def items(self):
         """Yield (key, values) sorted by key, values combined as far as the job can; the table is empty afterwards."""
-        taken, self._values, self._held = self._values, {}, 0
+        taken, self._entries, self._held = self._entries, {}, 0
         for text in sorted(taken):
-            values = taken.pop(text)
-            if self.job.combines and len(values) > 1:
-                values = self._combined(text, values)
-            yield jsonl.loads(text), values
+            entry = taken.pop(text)
+            if self.job.combines and len(entry.values) > 1:
+                self._combine(text, entry)
+            yield key_of(text), entry.values
 
 
 OVERHEAD = 8  # bytes of memory for one byte of a line, as Python holds it
+ENTRY = 50  # what a key costs beside its lines, as bytes of a line
 
 
 def combine(lines, job, memory):
@@ -234,6 +280,13 @@ def _partials(table):
     for key, values in table.items():
         for value in values:
             yield key, value
+
+
+def combined_lines(lines, job, memory):
+    """Yield the lines of `combine`; a job without a combine gets its lines as they came."""
+    if job.combines:
+        return (pair_line(key, value) for key, value in combine(lines, job, memory))
+    return (line for where, line in lines if parse_pair(where, line))
 
 
 def gather(lines, job):

@@ -1,4 +1,4 @@
-"""histogram NAME: the sum of one histogram, by channel, version and number of buckets."""
+"""histogram NAME: the sum of one histogram of the main process, by channel, version, name and number of buckets."""
 
 import json
 
@@ -11,8 +11,7 @@ def map(key, dims, value, context):
     """The ping's histogram of that name, if it has it; arrays of different lengths have different keys."""
     name = context.parameters[0]
     if f'"{name}"' in value:
-        ping = json.loads(value)
-        array = ping.get("payload", ping).get("histograms", {}).get(name)
+        array = arrays.of_ping(json.loads(value)).get(name)
         if array is not None:
             context.write([dims[2], dims[3], name, len(array) - arrays.STATISTICS], array)
 
@@ -22,4 +21,6 @@ def combine(key, values, context):
     context.write(key, arrays.add_all(values))
 
 
-reduce = combine
+def reduce(key, values, context):
+    """The sum in the storage format."""
+    context.write(key, arrays.finish(arrays.add_all(values)))

@@ -1,4 +1,4 @@
-"""histograms: the sum of every histogram, by channel, version, name and number of buckets."""
+"""histograms: the sum of every histogram of the main process, by channel, version, name and number of buckets."""
 
 import json
 
@@ -7,8 +7,7 @@ from tel import arrays
 
 def map(key, dims, value, context):
     """Each histogram of the ping; arrays of different lengths have different keys."""
-    ping = json.loads(value)
-    for name, array in ping.get("payload", ping).get("histograms", {}).items():
+    for name, array in arrays.of_ping(json.loads(value)).items():
         context.write([dims[2], dims[3], name, len(array) - arrays.STATISTICS], array)
 
 
@@ -17,4 +16,6 @@ def combine(key, values, context):
     context.write(key, arrays.add_all(values))
 
 
-reduce = combine
+def reduce(key, values, context):
+    """The sum in the storage format."""
+    context.write(key, arrays.finish(arrays.add_all(values)))
