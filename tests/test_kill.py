@@ -110,7 +110,7 @@ def test_a_killed_ingest_publishes_all_or_nothing(place, truth, victim, run_tool
         _, statuses = Pipeline(ingest(place, store)).finish()
         seconds = time.monotonic() - started  # a machine's speed changes: the next kill goes by the last whole run
         assert statuses == [0] * 4 and content(store, run_tool) == whole and not stray(store)
-    assert hits > KILLS // 10, "most kills came too late to test anything"
+    assert hits > KILLS // 4, "most kills came too late to test anything"
 
 
 @pytest.mark.slow
@@ -127,7 +127,8 @@ def test_a_killed_answer_is_none(answer, victim):
             assert out == whole, f"a smaller answer at try {number}"
         else:
             assert out in (b"", whole), f"a part of an answer was printed at try {number}"
-    assert hits > KILLS // 10, "most kills came too late to test anything"
+        seconds = timed(answering(files))[1]
+    assert hits > KILLS // 4, "most kills came too late to test anything"
     assert Pipeline(answering(files)).finish() == (whole, [0] * 3)
 
 
