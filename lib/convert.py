@@ -59,18 +59,21 @@ def expand_all(records, cache, sieve):
 
 
 def _stored(record, cache, sieve):
+    stored = sieve.passes(record, cache)
+    if stored is not None:
+        return record.with_ping(stored)
     document = opened(record)
     ping, generation = document.value, pings.generation(document.value)
     if pings.is_stored(ping):
         return record
-    changes = _sifted(record, ping, cache, sieve, check_raw, compact)
+    sieve.sift(record, document, cache, check_raw, compact)
     if generation == pings.UNIFIED:
-        changes.update(unified.to_stored(ping))
+        changes = unified.to_stored(ping)
     elif generation == pings.DEVICE:
-        changes.update(unified.device_to_stored(ping))
+        changes = unified.device_to_stored(ping)
     else:
-        changes["ver"] = pings.STORED
-    return record.with_ping(document.replace(changes))
+        changes = {"ver": pings.STORED}
+    return _changed(record, document, changes)
 
 
 def _raw(record, cache, sieve):
@@ -78,15 +81,17 @@ def _raw(record, cache, sieve):
     ping, generation = document.value, pings.generation(document.value)
     if not pings.is_stored(ping):
         return record
-    changes = _sifted(record, ping, cache, sieve, check_stored, expand)
+    sieve.sift(record, document, cache, check_stored, expand)
     if generation == pings.UNIFIED or ping["ver"] == pings.HOISTED:
-        changes.update(unified.to_raw(ping))
+        changes = unified.to_raw(ping)
     elif pings.is_device(ping):
-        changes.update(unified.device_to_raw(ping))
+        changes = unified.device_to_raw(ping)
     else:
-        changes["ver"] = pings.RAW
-    return record.with_ping(document.replace(changes))
+        changes = {"ver": pings.RAW}
+    return _changed(record, document, changes)
 
 
-def _sifted(record, ping, cache, sieve, check, change):
-    return {name: ping[name] for name in sieve.sift(record, ping, cache, check, change)}
+def _changed(record, document, changes):
+    for name, value in changes.items():
+        document.set(document.value, name, value)
+    return record.with_ping(None, document)

@@ -21,6 +21,9 @@ class TelError(Exception):
         super().__init__(reason)
         self.reason, self.where, self.cure = reason, where, cure
 
+    def __reduce__(self):
+        return self.__class__, (self.reason, self.where, self.cure)
+
     def __str__(self):
         return printable(self._words())
 
@@ -44,6 +47,9 @@ class BadData(TelError):
     def __init__(self, error_type, reason, where=None, cure=None):
         super().__init__(reason, where, cure)
         self.error_type = error_type
+
+    def __reduce__(self):
+        return self.__class__, (self.error_type, self.reason, self.where, self.cure)
 
 
 class NoInput(TelError):

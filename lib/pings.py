@@ -7,8 +7,10 @@ unified   `version` 4 (as sent) and 5 (as stored): application, environment, pay
 """
 
 import re
+from collections import namedtuple
 
 from tel.errors import BadData
+from tel.jsonl import Real
 
 CLASSIC, DEVICE, UNIFIED = "classic", "device", "unified"
 RAW, STORED, HOISTED = 1, 2, 5  # the classic `ver` numbers
@@ -102,7 +104,24 @@ def _first(ping, ways):
     if isinstance(ways, str):
         return ways
     values = (at(ping, way) for way in ways)
-    return next((value for value in values if isinstance(value, (str, int, float))), None)
+    found = next((value for value in values if isinstance(value, (str, int, float, Real))), None)
+    return float(found) if found.__class__ is Real else found
+
+
+# What the tools ask of a ping: its generation, whether it is in the storage format, its own id, its small info, the
+# revision it names (all as they are in the ping, None where missing), and whether it carries histograms.
+Outline = namedtuple("Outline", "generation stored id info revision carries")
+
+
+def outline(ping):
+    """The Outline of a parsed ping. Raises BadData `unknown_version` or `missing_info`.
+
+    >>> outline({"ver": 1, "info": {"OS": "Linux", "revision": "x"}})[2:]
+    (None, {'OS': 'Linux'}, 'x', False)
+    """
+    kind = generation(ping)
+    info, revision = info_of(ping, kind), at(ping, REVISION[kind])
+    return Outline(kind, is_stored(ping), ping.get("id"), info, revision, carries_histograms(ping, kind))
 
 
 def is_stored(ping):

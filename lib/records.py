@@ -6,7 +6,8 @@ A tool that asks for the small fields alone never parses the ping: the line is s
 cannot stand inside a JSON string, where quotes are escaped.
 """
 
-from tel import jsonl
+from tel import jsonl, pings
+from tel.document import Document
 from tel.errors import BadData
 
 SPLIT = b',"ping":'
@@ -17,14 +18,16 @@ class Record:
     """One record: its small fields parsed, its ping as the bytes of a JSON object.
 
     `small` is the dict of all fields but the ping, `head` its text up to the ping; `where` is the place it was read
-    at, `original` the line it came as (for rejects).
+    at. `outline` is what a quick look at the ping showed, for as long as the ping stays as it is (see tel.tiers);
+    `sound` tells whether the ping is known to be strict JSON, having been looked at or made here.
     """
 
-    __slots__ = ("small", "head", "ping", "where", "original")
+    __slots__ = ("small", "where", "head", "outline", "sound", "_ping", "_document", "_original")
 
-    def __init__(self, small, ping, where=None, head=None, original=None):
-        self.small, self.ping, self.where = small, ping, where
-        self.head, self.original = head, original
+    def __init__(self, small, ping, where=None, head=None, original=None, sound=False):
+        self.small, self.where, self.head, self.sound = small, where, head, sound
+        self.outline = self._document = None
+        self._ping, self._original = ping, original
 
     @property
     def id(self):
@@ -41,30 +44,53 @@ class Record:
         """What tel-resolve found: {"repository", "node", "sha256", "by"}, or None for a ping without histograms."""
         return self.small.get("revision")
 
-    def with_ping(self, ping):
-        """The same record with other bytes for a ping."""
-        return Record(self.small, ping, self.where, self.head, self.original)
+    @property
+    def ping(self):
+        """The ping's bytes."""
+        if self._ping is None:
+            self._ping = self._document.bytes()
+        return self._ping
+
+    @property
+    def original(self):
+        """The line it came as, for rejects."""
+        return self.line() if self._original is None else self._original
+
+    def with_ping(self, ping, document=None):
+        """The same record with other bytes for a ping, or with its Document (ping None), changed and taken over."""
+        record = Record(self.small, ping, self.where, self.head, self._original, sound=True)
+        record._document, self._document = document, None
+        return record
 
     def with_fields(self, **fields):
         """The same record with some small fields set."""
-        return Record({**self.small, **fields}, self.ping, self.where, None, self.original)
+        record = Record({**self.small, **fields}, self._ping, self.where, None, self._original, self.sound)
+        record.outline, record._document = self.outline, self._document
+        return record
 
-    def document(self, members=()):
-        """The ping parsed, as a jsonl.Document; BadData if it is not a JSON object.
+    def came(self, where, line=None):
+        """Say that the record came from another tool, at a place of its own: as `line`, or as it is now."""
+        self.where, self._original = where, line
+        return self
+
+    def document(self):
+        """The ping as a Document, parsed once, open where tools change it; BadData if it is not a JSON object.
 
         Bytes that looked like the ping may hold fields that follow it (jq appends them): then the line is parsed whole.
         """
-        try:
-            document = jsonl.Document(self.ping, members)
-        except BadData:
-            if self.head is None:
-                raise
-            whole = _whole(self.original, self.where)
-            self.small, self.head, self.ping = whole.small, None, whole.ping
-            document = jsonl.Document(self.ping, members)
-        if not isinstance(document.value, dict):
-            raise BadData("not_an_object", "the ping is not a JSON object", self.where)
-        return document
+        if self._document is None:
+            try:
+                document = _opened(self.ping)
+            except BadData:
+                if self.head is None or self._original is None:
+                    raise
+                whole = _whole(self._original, self.where)
+                self.small, self.head, self._ping = whole.small, None, whole.ping
+                document = _opened(self.ping)
+            if not isinstance(document.value, dict):
+                raise BadData("not_an_object", "the ping is not a JSON object", self.where)
+            self._document, self.sound = document, True
+        return self._document
 
     def line(self):
         """The record as a line, without the newline.
@@ -74,6 +100,17 @@ class Record:
         """
         head = self.head if self.head is not None else jsonl.dumps(self.small)[:-1]
         return head + SPLIT + self.ping + b"}"
+
+
+def _opened(ping):
+    return Document(ping, (pings.PLAIN, pings.KEYED, pings.ADDON), ("ver", "version"), _holders)
+
+
+def _holders(ping):
+    """The objects of a ping that may have histograms, the ping itself first, whatever its generation."""
+    yield ping
+    for generation in (pings.CLASSIC, pings.UNIFIED):
+        yield from (holder for holder, _ in pings.holders(ping, generation) if holder is not ping)
 
 
 def parse(line, where=None):

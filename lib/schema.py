@@ -65,8 +65,8 @@ def as_text(value):
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value)
+    if isinstance(value, (int, float, jsonl.Real)):
+        return str(float(value) if value.__class__ is jsonl.Real else value)
     return value if isinstance(value, str) and value else None
 
 

@@ -7,8 +7,8 @@ Values that would meet one already there keep their own place under a prefixed n
 """
 
 from tel import pings
+from tel.document import REMOVED
 from tel.errors import BadData
-from tel.jsonl import REMOVED
 
 # info's name: the way to its value below `application`
 APPLICATION = {
@@ -80,9 +80,18 @@ def to_stored(ping):
             raise BadData("missing_member", f"a version 4 ping without {name}")
     if "info" in ping:
         raise BadData("name_clash", "a version 4 ping with an info of its own")
-    info = {**_picked(ping["application"], APPLICATION), "reason": ping["type"]}
+    info = info_of(ping["application"], ping["type"])
     changes = {"version": pings.UNIFIED_STORED, "info": info}
     return {**changes, **_classic(ping, info)} if ping["type"] == "saved-session" else changes
+
+
+def info_of(application, type):
+    """The info that a stored ping is given, from its application and type.
+
+    >>> info_of({"name": "Firefox"}, "main")
+    {'appName': 'Firefox', 'reason': 'main'}
+    """
+    return {**_picked(application, APPLICATION), "reason": type}
 
 
 def _picked(source, ways):
@@ -153,7 +162,7 @@ def to_raw(ping):
 
 def _payload_info(ping):
     """The payload's info, separated from what was made of the application and the environment."""
-    info, made = ping["info"], {**_picked(ping["application"], APPLICATION), "reason": ping["type"]}
+    info, made = ping["info"], info_of(ping["application"], ping["type"])
     outside = _environment_info(ping["environment"])
     found = {}
     for name, value in info.items():

@@ -1,0 +1,148 @@
+"""One JSON object whose parts can be exchanged while all other bytes stay as they are."""
+
+import os
+
+from tel import jsonl
+
+WHITESPACE = " \t\n\r"
+REMOVED = object()  # for `Document.set`: the member goes
+MARK = f"opened elsewhere {os.urandom(16).hex()} "
+_DECODER = jsonl.decoder(jsonl.Real)
+
+
+class Document:
+    """A parsed JSON object, `value`, and its text.
+
+    The values of all members of certain `names`, and that of the first member of one of the names in `first`, are cut
+    out of the text before the rest is parsed, with marks in their place that no input can hold. `holders(value)` tells
+    the objects that may have such members; a part is spliced only if its mark came back in one of these (a `first` in
+    the outermost). Where that fails, or a name is written with escapes or twice, the whole object is printed anew when
+    something changes. Numbers keep their digits either way (jsonl.Real). Raises BadData for what is not strict JSON.
+
+    >>> document = Document(b'{"ver": 1, "x": 1e5}', first=("ver",))
+    >>> document.set(document.value, "ver", 2)
+    >>> document.bytes()
+    b'{"ver": 2, "x": 1e5}'
+    """
+
+    def __init__(self, data, names=(), first=(), holders=lambda value: (value,)):
+        source = jsonl.text(data)
+        self._places, self._texts, self._pieces = {}, [], None
+        self._changed, self._added = {}, {}
+        self.value = self._open(source, names, first, holders)
+        if self.value is None and first:
+            self.value = self._open(source, names, (), holders)
+        if self.value is None:
+            self.value = jsonl.strict(_DECODER.decode, source)
+        jsonl.check_surrogates(source, self.value)
+
+    def _open(self, source, names, first, holders):
+        """The object, its text cut up; None where that cannot be done safely."""
+        pieces, texts, opened, start = [], [], [], 0
+        try:
+            for at in cuts(source, names, first):
+                if at >= start:
+                    pieces.append(source[start:at])
+                    value, start = _DECODER.scan_once(source, at)
+                    opened.append(value)
+                    texts.append(source[at:start])
+            pieces.append(source[start:])
+            value = _DECODER.decode("".join(_marked(pieces)))
+        except (ValueError, StopIteration, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        places = {}
+        for holder in holders(value):
+            for name in (*names, *(first if holder is value else ())):
+                mark = holder.get(name)
+                if isinstance(mark, str) and mark.startswith(MARK):
+                    places[id(holder), name] = at = int(mark[len(MARK) :])
+                    holder[name] = opened[at]
+        if len(places) < len(opened):
+            return None
+        self._pieces, self._texts, self._places = pieces, texts, places
+        return value
+
+    def set(self, holder, name, value):
+        """Give a member of an object inside the document another value, add it, or take it away (REMOVED)."""
+        at = self._places.get((id(holder), name))
+        if value is REMOVED:
+            if holder.pop(name, REMOVED) is not REMOVED:
+                self._pieces = None
+            return
+        if at is not None:
+            self._changed[at] = value
+        elif holder is self.value and (name not in holder or name in self._added):
+            self._added[name] = value
+        else:
+            self._pieces = None
+        holder[name] = value
+
+    def bytes(self):
+        """The object as it is now."""
+        if self._pieces is None:
+            return jsonl.dumps(self.value)
+        out = [self._pieces[0].encode()]
+        for at, (text, piece) in enumerate(zip(self._texts, self._pieces[1:])):
+            out.append(jsonl.dumps(self._changed[at]) if at in self._changed else text.encode())
+            out.append(piece.encode())
+        return extended(b"".join(out), self._added)
+
+
+def parse(data):
+    """The value of a JSON text, its numbers as in a Document. Raises BadData.
+
+    >>> float(parse(b"[1.0]")[0])
+    1.0
+    """
+    source = jsonl.text(data)
+    return jsonl.check_surrogates(source, jsonl.strict(_DECODER.decode, source))
+
+
+def extended(data, members):
+    """An object's bytes with members added at its end.
+
+    >>> extended(b'{"a":1} ', {"b": 2})
+    b'{"a":1,"b":2}'
+    """
+    if not members:
+        return data
+    head = data.rstrip(WHITESPACE.encode())[:-1].rstrip(WHITESPACE.encode())
+    return head + (b"" if head.endswith(b"{") else b",") + jsonl.dumps(members)[1:]
+
+
+def cuts(source, names, first):
+    """Where the values of all `"name":` of a text begin, and that of the first of some others, in order.
+
+    >>> cuts('{"v":1,"w":2,"a": {"a":3}}', ("a",), ("v", "w"))
+    [5, 18, 23]
+    """
+    found = [at for name in names for at in _values(source, name)]
+    firsts = [next(_values(source, name), None) for name in first]
+    return sorted(found + sorted(at for at in firsts if at is not None)[:1])
+
+
+def _values(source, name):
+    """Yield where the values behind each `"name"` and a colon begin."""
+    token = f'"{name}"'
+    at = source.find(token)
+    while at >= 0:
+        colon = _behind_space(source, at + len(token))
+        if source[colon : colon + 1] == ":":
+            yield _behind_space(source, colon + 1)
+        at = source.find(token, at + 1)
+
+
+def _behind_space(source, at):
+    while source[at : at + 1] and source[at] in WHITESPACE:
+        at += 1
+    return at
+
+
+def _marked(pieces):
+    """Yield the pieces with the marks 0, 1 ... between them."""
+    yield pieces[0]
+    for number, piece in enumerate(pieces[1:]):
+        yield f'"{MARK}{number}"'
+        yield piece
