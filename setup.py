@@ -4,7 +4,7 @@ import glob
 import os
 import re
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -34,7 +34,8 @@ setup(
     package_dir={"tel": "lib", "tel.filters": "filters", "tel.jobs": "lib/jobs"},
     package_data={"tel": ["data/*.json"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
-    extras_require={"test": ["pytest", "hypothesis", "mercurial"]},
+    ext_modules=[Extension("tel._skim", ["lib/skim.c"], optional=True)],  # without a compiler the other tiers serve
+    extras_require={"fast": ["msgspec"], "test": ["pytest", "hypothesis", "mercurial", "msgspec"]},
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]
     + [("share/tel/pipelines", sorted(glob.glob("pipelines/*")))],

@@ -3,7 +3,8 @@
 import re
 from collections import namedtuple
 
-from tel import jsonl, pings, records, revisions, streams
+from tel import jsonl, pings, records, revisions, stats, streams, tiers
+from tel.document import Document
 from tel.errors import BadData, NoInput, UsageError
 from tel.records import Record
 
@@ -27,7 +28,7 @@ REVISION_URL = (
 
 
 def parse_raw(line, date, make_ids=False):
-    """(Record, parsed ping, whether the line was raw) of a line: a record, a bare ping, or `<id> TAB <json>`.
+    """(Record, Outline of its ping, whether the line was raw) of a line: a record, a bare ping, or `<id> TAB <json>`.
 
     A bare ping needs an id of its own (`version` 4 has one) unless `make_ids`. Raises BadData: `no_tab`, `no_id`,
     `bad_id`, `not_json`, `not_an_object`, `missing_info`, `unknown_version`.
@@ -39,7 +40,7 @@ def parse_raw(line, date, make_ids=False):
     if not tab:
         raise BadData("no_tab", "neither JSON nor <id> TAB <json>: no tab in the line")
     text = text.strip(b" \t\r")
-    return (*_record(pings.check_id(jsonl.text(id)), date, text, _ping(text)), True)
+    return (*_record(pings.check_id(jsonl.text(id)), date, text, _outline(text)), True)
 
 
 def _parse_object(line, text, date, make_ids):
@@ -50,21 +51,28 @@ def _parse_object(line, text, date, make_ids):
             pass
         else:
             return _checked(record)
-    ping = _ping(text)
-    if "ver" not in ping and "version" not in ping and "ping" in ping:
-        return _checked(records.parse(text))
-    id = ping.get("id")
+    outline = tiers.look(text)
+    if not outline:
+        ping = _ping(text)
+        if "ver" not in ping and "version" not in ping and "ping" in ping:
+            return _checked(records.parse(text))
+        outline = pings.outline(ping)
+    id = outline.id
     if not isinstance(id, str):
         id = content_id(text) if make_ids else ""
     if not id:
         raise BadData("no_id", "a bare ping without an id", cure="--make-ids gives it one made from its content")
-    return (*_record(pings.check_id(id), date, text, ping), True)
+    return (*_record(pings.check_id(id), date, text, outline), True)
 
 
 def _checked(record):
-    ping = record.document().value  # first: it may find that the line has to be read in another way
+    outline = record.outline = tiers.look(record.ping)
+    if not outline:
+        outline = pings.outline(
+            record.document().value
+        )  # first: it may find that the line has to be read in another way
     pings.check_id(record.id)
-    return record, ping, False
+    return record, outline, False
 
 
 def content_id(data):
@@ -79,6 +87,10 @@ def content_id(data):
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
+def _outline(text):
+    return tiers.look(text) or pings.outline(_ping(text))
+
+
 def _ping(text):
     ping = jsonl.loads(text)
     if not isinstance(ping, dict):
@@ -86,8 +98,11 @@ def _ping(text):
     return ping
 
 
-def _record(id, date, text, ping):
-    return Record({"id": id, "date": date, "info": pings.info_of(ping, pings.generation(ping))}, text), ping
+def _record(id, date, text, outline):
+    record = Record({"id": id, "date": date, "info": outline.info}, text, sound=True)
+    if outline.__class__ is not pings.Outline:
+        record.outline = outline
+    return record, outline
 
 
 class Resolver:
@@ -102,15 +117,14 @@ class Resolver:
         self.cache, self.server, self.channels, self.only_revision = cache, server, channels, only_revision
         self._revisions, self._builds = {}, {}
 
-    def revision(self, ping, info):
-        """The record's `revision` for a parsed ping and its small info: what was found, or None without histograms.
+    def revision(self, outline, info):
+        """The record's `revision` for the outline of its ping and its info: what was found, or None without histograms.
 
         Raises BadData `definitions_not_found`.
         """
-        generation = pings.generation(ping)
-        if not pings.carries_histograms(ping, generation):
+        if not outline.carries:
             return None
-        url = pings.at(ping, pings.REVISION[generation])
+        url = outline.revision
         found = _remembered(self._revisions, url, self._by_revision) if isinstance(url, str) else None
         if found is None and not self.only_revision:
             build = Build(*(info.get(name) for name in ("appUpdateChannel", "appBuildID", "appVersion")))
@@ -198,50 +212,56 @@ def build_time(id):
         return None
 
 
-class Seen:
-    """How many raw lines and records have been read: raw lines alone mean that the stream starts here."""
-
-    def __init__(self):
-        self.raw = self.records = 0
-
-    def raw_only(self):
-        """Whether there were raw lines, and nothing else."""
-        return self.raw > 0 and self.records == 0
-
-
 def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=False):
     """Yield a Record with its `revision` for each (where, line) of raw input or records; the others are rejected.
 
     `replace` puts U+FFFD in the place of bytes that are not UTF-8, as the 2013 server did.
     """
-    seen = seen or Seen()
+    seen = seen or stats.Seen()
     for where, line in lines:
         try:
             whole = streams.held(line)
             text = whole.decode(errors="replace").encode() if replace else whole
-            record, ping, raw = parse_raw(text, date, make_ids)
-            revision = resolver.revision(ping, record.info)
+            record, outline, raw = parse_raw(text, date, make_ids)
+            revision = resolver.revision(outline, record.info)
+            prove(record, outline, revision, resolver.cache)
             if revision and revision["by"] in ("buildid", "version"):
-                record = with_revision(record, ping, revision)
+                record = with_revision(record, outline.generation, revision)
         except BadData as error:
             seen.raw += 1
             rejects.line(error, where, line, _id_of(line))
             continue
         seen.raw += raw
         seen.records += not raw
-        record.where, record.original = where, line
+        record.came(where, line)
         yield record.with_fields(revision=revision)
 
 
-def with_revision(record, ping, revision):
+def prove(record, outline, revision, cache):
+    """Make sure that a ping is strict JSON where its outline has not. Raises BadData.
+
+    A ping that a tier can convert is; whoever converts it afterwards finds that done.
+    """
+    if outline.__class__ is pings.Outline or outline.proven or (outline.stored_text(cache.of_record(revision))):
+        return
+    record.outline = False
+    record.document()
+
+
+def with_revision(record, generation, revision):
     """The Record with the revision filled in where its ping names none, as the storage format asks."""
-    generation = pings.generation(ping)
-    holder = ping if generation == pings.CLASSIC else ping.get("payload")
+    document = Document(record.ping, ("info",), (), _info_holders)
+    holder = document.value if generation == pings.CLASSIC else document.value.get("payload")
     if generation == pings.DEVICE or not isinstance(holder.get("info"), dict) or "revision" in holder["info"]:
         return record
-    holder["info"]["revision"] = REVISION_URL.format(**revision)
-    top = "info" if generation == pings.CLASSIC else "payload"
-    return record.with_ping(jsonl.Document(record.ping, (top,)).replace({top: ping[top]}))
+    document.set(holder, "info", {**holder["info"], "revision": REVISION_URL.format(**revision)})
+    return record.with_ping(document.bytes())
+
+
+def _info_holders(ping):
+    yield ping
+    if isinstance(ping.get("payload"), dict):
+        yield ping["payload"]
 
 
 def read_channels(path):

@@ -12,6 +12,7 @@ Mercurial or git gives a revision: it names the same content in every repository
 """
 
 import bisect
+import functools
 import os
 import re
 import time
@@ -43,14 +44,15 @@ def parse_url(url):
 class Version:
     """One Histograms.json of the cache: repository, node, path, and, once loaded, `sha256` and `definitions`.
 
-    `exact` tells whether the node itself brought this content, not an ancestor of it.
+    `exact` tells whether the node itself brought this content, not an ancestor of it; `made` holds what a tier made
+    of the definitions, by its name.
     """
 
-    __slots__ = ("repository", "node", "path", "sha256", "definitions", "exact")
+    __slots__ = ("repository", "node", "path", "sha256", "definitions", "exact", "made")
 
     def __init__(self, repository, node, path, sha256=None, exact=True):
         self.repository, self.node, self.path, self.sha256, self.exact = repository, node, path, sha256, exact
-        self.definitions = None
+        self.definitions, self.made = None, {}
 
     def load(self, tables):
         """Read the file, or its parsed table among `tables`, which is kept there else.
@@ -162,7 +164,7 @@ class Cache:
             if len(self._loaded) > MOST_LOADED:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(version.path)
-        version.sha256, version.definitions = loaded.sha256, loaded.definitions
+        version.sha256, version.definitions, version.made = loaded.sha256, loaded.definitions, loaded.made
         return version
 
     def of_record(self, revision):
@@ -304,6 +306,12 @@ class Cache:
 
     def _of_line(self, line):
         return self.load(Version(line["repository"], line["node"], self.content_path(line["sha256"]), line["sha256"]))
+
+
+@functools.lru_cache(maxsize=8)
+def shared(directory):
+    """The Cache of a directory, one for all stages of a process."""
+    return Cache(directory)
 
 
 def _is_version(line):

@@ -2,12 +2,12 @@
 
 from collections import namedtuple
 
-from tel import definitions, jsonl, pings
+from tel import definitions, jsonl, pings, tiers
 from tel.errors import BadData
 
 STATISTICS = ("sum", "log_sum", "log_sum_squares", "sum_squares_lo", "sum_squares_hi")
 MEMBERS = frozenset(("range", "bucket_count", "histogram_type", "values", *STATISTICS))
-NUMBERS = (int, float)
+NUMBERS = (int, float, jsonl.Real)
 
 
 def check_raw(definition, histogram):
@@ -99,12 +99,29 @@ class Sieve:
         self.rejects, self.whole, self.keyed, self.unknown = rejects, whole, keyed, unknown
         self._kinds = (pings.PLAIN, pings.KEYED, pings.ADDON) if keyed else (pings.PLAIN,)
 
-    def sift(self, record, ping, cache, check, change=None):
-        """Put `change(layout, histogram)` in the place of each histogram of a parsed ping that `check` finds good.
+    def passes(self, record, cache):
+        """The ping of a record in the storage format, by the quick way, if nothing in it is wrong.
 
-        Returns the names of the ping's members in which something was changed or taken out.
+        None where only the reference way can tell. Raises BadData `bad_id`.
         """
-        generation, known, changed, total = pings.generation(ping), None, set(), 0
+        if record.outline is None:
+            record.outline = tiers.look(record.ping) or False
+        outline = record.outline
+        if not outline or outline.stored or not self.keyed:
+            return None
+        pings.check_id(record.id)
+        version = cache.of_record(record.revision) if outline.carries else None
+        stored = outline.stored_text(version)
+        record.sound = record.sound or stored is not None
+        return stored
+
+    def sift(self, record, document, cache, check, change=None):
+        """Put `change(layout, histogram)` in the place of each histogram of a Document that `check` finds good.
+
+        Returns whether something was changed or taken out.
+        """
+        ping, known, changed, total = document.value, None, False, 0
+        generation = pings.generation(ping)
         for holder, kind, way in pings.places(ping, generation, self._kinds):
             if not self.keyed and holder is not ping and len(way) > 2:
                 continue
@@ -117,8 +134,8 @@ class Sieve:
             part = {pings.PLAIN: self._plain, pings.KEYED: self._keyed, pings.ADDON: self._addon}[kind]
             good, taken = part(_Place(record, way, known, check, change or _same), histograms)
             if change or taken:
-                holder[kind] = good
-                changed.add(way[0])
+                document.set(holder, kind, good)
+                changed = True
         return changed
 
     def _plain(self, place, histograms):
@@ -217,16 +234,18 @@ def validate(records, cache, sieve):
 
 
 def _validated(record, cache, sieve):
+    if sieve.passes(record, cache) is not None:
+        return record
     document = opened(record)
     ping = document.value
     pings.info_of(ping, pings.generation(ping))
-    changed = sieve.sift(record, ping, cache, check_stored if pings.is_stored(ping) else check_raw)
-    return record.with_ping(document.replace({name: ping[name] for name in changed})) if changed else record
+    changed = sieve.sift(record, document, cache, check_stored if pings.is_stored(ping) else check_raw)
+    return record.with_ping(None, document) if changed else record
 
 
 def opened(record):
-    """A record's ping as a Document, open where histograms may be. Raises BadData for what is no ping."""
-    document = record.document((pings.PLAIN, pings.KEYED, pings.ADDON, "payload", "ver"))
+    """A record's ping as a Document. Raises BadData for what is no ping, and for an unusable id."""
+    document = record.document()
     pings.check_id(record.id)
     return document
 

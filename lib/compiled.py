@@ -1,0 +1,240 @@
+"""The compiled tier: pings skimmed, and their histograms converted, without building objects. Owns tel._skim."""
+
+from tel import document, jsonl, pings, unified
+from tel._skim import Table, Want, strict
+
+__all__ = ["Outline", "look", "strict"]
+
+_HOLDER = {pings.PLAIN: None, pings.KEYED: None, pings.ADDON: None}
+_PARTS = {**_HOLDER, "processes": {"*": _HOLDER}, "childPayloads": {"*": _HOLDER}}
+
+
+def _merged(trees):
+    """Trees of names as one."""
+    tree = {}
+    for each in trees:
+        for name, below in each.items():
+            tree[name] = _merged([tree.get(name) or {}, below]) if below else tree.get(name)
+    return tree
+
+
+def _tree_of(way):
+    return {way[0]: _tree_of(way[1:]) if len(way) > 1 else None}
+
+
+_WAYS = {
+    kind: {
+        **{name: ways for name, ways in pings.FIELDS[kind].items() if not isinstance(ways, str)},
+        "revision": (pings.REVISION[kind],),
+    }
+    for kind in (pings.CLASSIC, pings.UNIFIED)
+}
+_TREE = _merged(
+    [
+        *(_tree_of(way) for ways in _WAYS.values() for each in ways.values() for way in each),
+        *(_tree_of((name,)) for name in ("ver", "version", "id", "type", "info", "application", "payload")),
+        _PARTS,
+        {"payload": _PARTS},
+    ]
+)
+
+
+_WHOLE = {("info",), ("application",), ("payload",)}  # wanted as they are, beside what is wanted of them
+
+
+class _Slots:
+    """A number for each way that is wanted of a tree, and the tree in the form that a Want takes."""
+
+    def __init__(self, tree):
+        self.ways = {}
+        self.form = self._form(tree, ())
+
+    def _form(self, tree, way):
+        form = {}
+        for name, below in tree.items():
+            here = (*way, name)
+            if not below or here in _WHOLE:
+                self.ways[here] = len(self.ways)
+            form[name.encode()] = (self.ways.get(here, -1), self._form(below, here) if below else None)
+        return form
+
+
+_SLOTS = _Slots(_TREE)
+_AT = _SLOTS.ways
+_COUNTED = tuple(kind.encode() for kind in _HOLDER)
+_WANT = Want(_SLOTS.form, len(_AT), _COUNTED, (b"ver", b"version"))
+_COUNT, _FIRST = len(_AT), len(_AT) + 1
+_VER, _VERSION, _TYPE, _INFO, _PAYLOAD = (_AT[name,] for name in ("ver", "version", "type", "info", "payload"))
+_APPLICATION, _ID = _AT["application",], _AT["id",]
+_CLASSIC = {b"1": False, b"2": True, b"5": True}  # whether a `ver` is the storage format's
+_UNIFIED = {b"4": False, b"5": True}
+
+
+def _containers(root):
+    """[(slot, whether it may have many spans, kind), ...] of all histograms below a way."""
+    return [
+        (number, "*" in way, way[-1])
+        for way, number in _AT.items()
+        if way[-1] in _HOLDER and (way[0] == "payload") == (root == "payload")
+    ]
+
+
+_HELD = {pings.CLASSIC: _containers(""), pings.UNIFIED: _containers("payload")}
+_FIELDS = {
+    kind: [(name, [_AT[way] for way in ways]) for name, ways in fields.items() if name != "revision"]
+    for kind, fields in _WAYS.items()
+}
+
+
+def _scalar(data, span):
+    """The string, number or boolean at a span of a text; None for anything else."""
+    text = data[span[0] : span[1]]
+    first = text[:1]
+    if first == b'"' and b"\\" not in text:
+        return text[1:-1].decode()
+    return None if first in b"{[n" else jsonl.loads(text)
+
+
+class Outline:
+    """What the tools ask of a ping (as pings.Outline), from the spans of its parts."""
+
+    proven = True  # its text is strict JSON
+
+    def __init__(self, data, spans, generation, stored, containers):
+        self._data, self._spans, self._containers = data, spans, containers
+        self.generation, self.stored = generation, stored
+        self.carries = any(to - start > 2 and kind != pings.ADDON for start, to, kind in containers)
+        self._sha256 = self._text = None
+
+    def _value(self, slot):
+        span = self._spans[slot]
+        return None if span is None else _scalar(self._data, span)
+
+    @property
+    def id(self):
+        """The ping's own id, or None."""
+        return self._value(_ID)
+
+    @property
+    def revision(self):
+        """The revision that the ping names, or None."""
+        return self._value(_AT[pings.REVISION[self.generation]])
+
+    @property
+    def info(self):
+        """The small info of a record."""
+        data, spans, info = self._data, self._spans, {}
+        for name, slots in _FIELDS[self.generation]:
+            for slot in slots:
+                if spans[slot] is not None:
+                    value = _scalar(data, spans[slot])
+                    if value is not None:
+                        info[name] = value
+                        break
+        return info
+
+    def stored_text(self, version):
+        """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
+
+        None where only the reference way can tell.
+        """
+        sha256 = version and version.sha256
+        if self._text is None or self._sha256 != sha256:
+            self._sha256, self._text = sha256, self._converted(version)
+        return self._text
+
+    def _converted(self, version):
+        spans, data = self._spans, self._data
+        if len(self._containers) != spans[_COUNT] or (self.carries and version is None):
+            return None
+        classic = self.generation == pings.CLASSIC
+        span = spans[_VER if classic else _VERSION]
+        if span[0] != spans[_FIRST]:
+            return None
+        edits = [(*span, b"2" if classic else b"5")]
+        if not classic:
+            made = self._made_info()
+            if made is None or data[-1:] != b"}" or data[-2] in b" \t\r":
+                return None
+            edits.append((len(data) - 1, len(data) - 1, made))
+        edits += [(start, to, kind == pings.KEYED) for start, to, kind in self._containers if kind != pings.ADDON]
+        edits.sort()
+        return _table(version).stored(data, edits, pings.MOST_HISTOGRAMS)
+
+    def _made_info(self):
+        """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
+        spans, data = self._spans, self._data
+        kind = self._value(_TYPE)
+        if not isinstance(kind, str) or kind == "saved-session" or spans[_INFO] is not None:
+            return None
+        application = spans[_APPLICATION]
+        if application is None or data[application[0]] != ord("{"):
+            return None
+        made = unified.info_of(document.parse(data[application[0] : application[1]]), kind)
+        return b',"info":' + jsonl.dumps(made)
+
+
+def look(data):
+    """The Outline of a ping's text; None where only the reference way can tell."""
+    spans = _WANT.look(data)
+    if spans is None:
+        return None
+    ver, version = spans[_VER], spans[_VERSION]
+    if ver is not None:
+        generation, stored = pings.CLASSIC, _CLASSIC.get(data[ver[0] : ver[1]])
+        sound = _is_object(data, spans[_INFO])
+    elif version is not None:
+        generation, stored = pings.UNIFIED, _UNIFIED.get(data[version[0] : version[1]])
+        sound = _is_object(data, spans[_PAYLOAD])
+    else:
+        return None
+    if stored is None or not sound:
+        return None
+    containers = _found(data, spans, generation)
+    return None if containers is None else Outline(data, spans, generation, stored, containers)
+
+
+def _is_object(data, span):
+    return span is not None and data[span[0]] == 123
+
+
+def _found(data, spans, generation):
+    """[(start, end, kind), ...] of the histograms of a ping; None in doubt: not all are objects, or an add-on's."""
+    found = []
+    for slot, many, kind in _HELD[generation]:
+        span = spans[slot]
+        for start, to in () if span is None else span if many else (span,):
+            if data[start] != 123 or (to - start > 2 and (kind == pings.ADDON or data[start + 1] != 34)):
+                return None
+            found.append((start, to, kind))
+    return found
+
+
+def _table(version):
+    """The Table of a Version's definitions, made once."""
+    if version is None:
+        return _EMPTY
+    if "compiled" not in version.made:
+        version.made["compiled"] = _made(version.definitions)
+    return version.made["compiled"]
+
+
+def _made(known):
+    layouts = list(dict.fromkeys(layout for definition in known.values() for layout in definition.layouts))
+    number = {layout: at for at, layout in enumerate(layouts)}
+    entries = [
+        (
+            name.encode(errors="surrogatepass"),
+            definition.keyed,
+            None
+            if definition.keys is None
+            else frozenset(key.encode(errors="surrogatepass") for key in definition.keys),
+            tuple(number[layout] for layout in definition.layouts),
+        )
+        for name, definition in known.items()
+        if len(definition.layouts) <= 8
+    ]
+    return Table([(layout.types, layout.low, layout.high, layout.bounds) for layout in layouts], entries)
+
+
+_EMPTY = Table([], [])
