@@ -4,7 +4,7 @@
 PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
-SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.c lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -70,7 +70,7 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec ruff
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test check lint man bench accept install dist clean

@@ -27,13 +27,17 @@ def work(run):
     from tel import job, mapreduce
 
     options, spec = run.options, job.load(run.options["JOB"])
-    run.put(mapreduce.combined_lines(run.all_lines(named=False), spec, options.size("--memory")))
-    manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
-    for end in run.ends.received:
-        manifest.merge(end)
-    if options["--inputs"]:
-        manifest.demand(mapreduce.Manifest.of(mapreduce.listed(run.file_lines(options["--inputs"]))))
-    run.vouch_once(**(manifest.fields() if known else {}))
+
+    def said():
+        manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
+        for end in run.ends.received:
+            manifest.merge(end)
+        if options["--inputs"]:
+            manifest.demand(mapreduce.Manifest.of(mapreduce.listed(run.file_lines(options["--inputs"]))))
+        return manifest.fields() if known else {}
+
+    lines = mapreduce.combined_lines(run.all_lines(named=False), spec, options.size("--memory"))
+    run.write(lines, once=True, more=said)
 
 
 def main():

@@ -39,8 +39,8 @@ def work(run):
         run.rejects, False, options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
     )
     change = convert.expand_all if options["--expand"] else convert.convert
-    converted = change(run.records(), revisions.Cache(options.histograms()), sieve)
-    run.write(record.line() for record in converted)
+    cache = revisions.shared(options.histograms())
+    run.filter(lambda records: change(records, cache, sieve))
 
 
 def main():

@@ -28,11 +28,11 @@ from tel import cli
 
 def work(run):
     """Map all files, or standard input."""
-    from tel import job, mapreduce, resolve
+    from tel import job, mapreduce
 
-    options, spec = run.options, job.load(run.options["JOB"])
+    options, spec, seen = run.options, job.load(run.options["JOB"]), run.seen
     render = mapreduce.tab_line if options["--tab"] else job.pair_line
-    paths, manifest, seen = mapreduce.paths(run), mapreduce.Manifest(), resolve.Seen()
+    paths, manifest = mapreduce.paths(run), mapreduce.Manifest()
 
     def lines():
         for path in paths or ():
@@ -43,13 +43,12 @@ def work(run):
         if paths is None:
             yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, render, None, seen)
 
-    run.put(lines())
     if options["--tab"]:
-        return
-    if paths is None:
-        run.vouch()
-    else:  # one for all files, also where they are saved streams with end records of their own
-        run.vouch_once(**manifest.fields())
+        run.put(lines())
+    elif paths is None:
+        run.write(lines())
+    else:  # one end record for all files, also where they are saved streams with end records of their own
+        run.write(lines(), once=True, more=manifest.fields)
 
 
 def main():

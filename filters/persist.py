@@ -40,8 +40,11 @@ def work(run):
     target = store.Store.create(options["--store"], run.schema())
     persist.sweep_dead(target)
     with persist.Batch(target, batch_id, options.size("--memory"), options.size("--roll-size")) as batch:
-        for count in persist.persist(run.records(named=False), batch, run.rejects):
-            run.stats.written = count
+        for directory, line in run.stage(
+            lambda records: persist.placed(records, target.schema, run.rejects), named=False
+        ):
+            batch.add(directory, line)
+            run.stats.written += 1
         run.demand_whole()
         run.rejects.close()
         files = batch.publish(run.ends.received)

@@ -46,17 +46,18 @@ def work(run):
     """Resolve all inputs; a stream of raw lines starts here."""
     from tel import history, resolve, revisions, server
 
-    options, seen = run.options, resolve.Seen()
-    cache, asked = revisions.Cache(options.histograms()), None
+    options, seen = run.options, run.seen
+    cache, asked = revisions.shared(options.histograms()), None
     if options["--fetch"] and not options["--offline"]:
         asked = server.Server(cache, options.url("--fetch"), history.PATH, options.seconds("--timeout"))
     channels = resolve.read_channels(options["--channels"]) if options["--channels"] else resolve.CHANNELS
     only = options.one_of("--only", ("revision", "any")) == "revision"
     resolver = resolve.Resolver(cache, asked, channels, only)
     replace = options.one_of("--utf8", ("reject", "replace")) == "replace"
-    lines, date = run.all_lines(seen.raw_only), options.date("--date")
-    records = resolve.resolve(lines, resolver, run.rejects, date, options["--make-ids"], seen, replace)
-    run.write(record.line() for record in records)
+    date, make_ids = options.date("--date"), options["--make-ids"]
+    run.filter(
+        lambda lines: resolve.resolve(lines, resolver, run.rejects, date, make_ids, seen, replace), seen.raw_only
+    )
 
 
 def main():

@@ -43,11 +43,11 @@ def work(run):
     sieve = validate.Sieve(
         run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
     )
-    good = validate.validate(run.records(), revisions.Cache(options.histograms()), sieve)
+    cache = revisions.shared(options.histograms())
     if not options["--check"]:
-        run.write(record.line() for record in good)
+        run.filter(lambda records: validate.validate(records, cache, sieve))
         return exits.OK
-    for _ in good:
+    for _ in validate.validate(run.records(), cache, sieve):
         pass
     return exits.NO if run.stats.rejected or run.stats.dropped else exits.OK
 

@@ -11,10 +11,11 @@ from tel import exits, stats, usage
 from tel.errors import BadData, TelError, UsageError
 
 
-def main(doc, work, argv=None):
+def main(doc, work, argv=None, run=None):
     """Run a tool: `work(run)` does the job and returns an exit status or None; this returns the status.
 
-    Every error becomes one line on stderr and a status of the table; a broken pipe and an interrupt kill silently.
+    `run` is `bare` for a tool that has no streams of its own. Every error becomes one line on stderr and a status of
+    the table; a broken pipe and an interrupt kill silently.
     """
     tool = usage.tool_of(doc)
     argv = sys.argv[1:] if argv is None else argv
@@ -24,23 +25,17 @@ def main(doc, work, argv=None):
         if "--help" in words:
             return _print(usage.manual(doc) + usage.exit_statuses())
         if "--version" in words:
-            return _print(usage.version(tool))
-        return _run(tool, doc, work, argv)
-    except TelError as error:
-        stats.say(f"{tool}: {_words(error)}")
-        return error.status
-    except OSError as error:
-        stats.say(f"{tool}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
-        return exits.IO
-    except RecursionError:
-        stats.say(f"{tool}: the input is nested too deeply")
-        return exits.BAD_DATA
+            from tel import tiers
+
+            return _print(usage.version(tool, tiers.active()))
+        return (run or with_streams)(tool, usage.parse(doc, argv), work)
     except Exception as error:
-        return _bug(tool, error)
+        return failed(tool, error)
 
 
-def _run(tool, doc, work, argv):
-    run = Run(tool, usage.parse(doc, argv))
+def with_streams(tool, options, work):
+    """Do the work of a tool that reads and writes; returns its status."""
+    run = Run(tool, options)
     try:
         status = work(run)
         run.finish()
@@ -48,6 +43,25 @@ def _run(tool, doc, work, argv):
         run.abandon()
         raise
     return status or exits.OK
+
+
+def bare(tool, options, work):
+    """Do the work of a tool that only needs its options."""
+    return work(options) or exits.OK
+
+
+def failed(tool, error):
+    """Say on stderr why a tool ends, in one line; returns the exit status that goes with it."""
+    if isinstance(error, TelError):
+        stats.say(f"{tool}: {_words(error)}")
+        return error.status
+    if isinstance(error, OSError):
+        stats.say(f"{tool}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        return exits.IO
+    if isinstance(error, RecursionError):
+        stats.say(f"{tool}: the input is nested too deeply")
+        return exits.BAD_DATA
+    return _bug(tool, error)
 
 
 def _words(error):
@@ -104,9 +118,9 @@ class Run:
             streams.check_replaceable(options["--metrics"])
         self._summary = self._format("--summary")
         self.max_line = options.size("--max-line")
-        self.stats, self.ends = stats.Stats(tool), ends.Ends()
+        self.stats, self.seen, self.ends = stats.Stats(tool), stats.Seen(), ends.Ends()
         limit = rejects.Limit(options["--max-bad"]) if options.get("--max-bad") else None
-        self.out = streams.Output(unbuffered=options["--unbuffered"])
+        self.out = self.output_of(options)
         self.rejects = rejects.Rejects(tool, self.stats, options.get("--rejects"), limit, bool(options.get("--check")))
         self._report = self._format("--report")
         if self._report:
@@ -114,6 +128,13 @@ class Run:
 
             self.report = report.Report()
             self.rejects.heard = self.report.add
+
+    @staticmethod
+    def output_of(options):
+        """Where lines are written: standard output."""
+        from tel import streams
+
+        return streams.Output(unbuffered=options["--unbuffered"])
 
     def _spare_inputs(self):
         """Raise UsageError if a file that is to be written is one of those to be read."""
@@ -148,7 +169,7 @@ class Run:
         named = named and source.path != streams.STDIN
         numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
         whole = (lambda: True) if named else (given or (lambda: False))
-        body = self.ends.body(numbered, source.name, whole, lambda: self.stats.written)
+        body = self.ends.body(numbered, source.name, whole, self.written)
         return self._counted(self._watched(body), source)
 
     def all_lines(self, given=None, named=True):
@@ -166,13 +187,31 @@ class Run:
 
     def records(self, named=True):
         """Yield the Records of all inputs, as `lines` does; lines that are none are rejected."""
+        for where, line in self.all_lines(named=named):
+            record = self.parsed(where, line)
+            if record is not None:
+                yield record
+
+    def parsed(self, where, line):
+        """The Record of a line; None if it is none, which is rejected."""
         from tel import records, streams
 
-        for where, line in self.all_lines(named=named):
-            try:
-                yield records.parse(streams.held(line), where)
-            except BadData as error:
-                self.rejects.line(error, where, line)
+        try:
+            return records.parse(streams.held(line), where)
+        except BadData as error:
+            self.rejects.line(error, where, line)
+            return None
+
+    def stage(self, stage, raw=None, named=True):
+        """What a stage, a function of an iterable of Records or (`raw`) of (where, line) pairs, makes of all inputs.
+
+        `raw()` tells, at the end of standard input, whether the stream starts here.
+        """
+        return stage(self.all_lines(raw) if raw else self.records(named))
+
+    def filter(self, stage, raw=None):
+        """Hand on the Records that a stage makes of all inputs."""
+        self.write(record.line() for record in self.stage(stage, raw))
 
     def file_lines(self, path):
         """The lines of a small file of ours, such as a list, or of standard input for `-`."""
@@ -180,33 +219,33 @@ class Run:
 
         return [streams.held(line) for line in streams.lines(streams.Input(path).blocks(), self.max_line)]
 
+    def written(self):
+        """How many lines have been written, those read so far being done."""
+        return self.stats.written
+
     def put(self, lines):
         """Write lines (bytes), and nothing after them."""
         for line in lines:
             self.out.line(line)
             self.stats.written += 1
 
-    def write(self, lines):
-        """Write lines (bytes), then the end records that the input allows; say so if it allows none."""
-        self.put(lines)
-        self.vouch()
+    def write(self, lines, once=False, more=dict):
+        """Write lines (bytes), then the end records that the input allows; say so if it allows none.
 
-    def vouch_once(self, **more):
-        """Write one end record for all that were received, if the input was whole."""
-        if not self.ends.faults:
-            self.ends.received.clear()
-        self.vouch(**more)
-
-    def vouch(self, **more):
-        """Write the end records of what was written, if the input was whole, with further fields in each.
-
-        Rejects are on disk, and were not too many, before anything is vouched for.
+        `once`: one end record for all that were received; `more()` gives further fields of them.
         """
-        self.rejects.close()
-        for line in self.ends.vouch(self.tool, self.stats.written, more):
+        self.put(lines)
+        for line in self.vouched(once, **more()):
             self.out.line(line)
+
+    def vouched(self, once=False, **more):
+        """The end records of what was written; before, rejects are on disk and were not too many."""
+        self.rejects.close()
+        if once and not self.ends.faults:
+            self.ends.received.clear()
         if self.ends.broken:
             self.say(f"{self.ends.faults[0]}: so this stream gets no end record either")
+        return self.ends.vouch(self.tool, self.stats.written, more)
 
     def demand_whole(self):
         """Raise NotWhole unless the input was whole, and of --expect streams; --partial waives it."""

@@ -6,6 +6,7 @@ The seek table is that of the zstd seekable format: a skippable frame at the end
 all frames (https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md).
 """
 
+import functools
 import struct
 from collections import namedtuple
 
@@ -113,11 +114,16 @@ def decompress(codec, blocks):
         raise BadData("truncated", f"truncated {codec.name} data: the last member is cut short")
 
 
-def frame(plain, level):
-    """One zstd frame of the bytes, with its content size and a checksum."""
+@functools.lru_cache(maxsize=4)
+def _compressor(level):
     import zstandard
 
-    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress(plain)
+    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+
+
+def frame(plain, level):
+    """One zstd frame of the bytes, with its content size and a checksum."""
+    return _compressor(level).compress(plain)
 
 
 def seek_table(sizes):

@@ -66,6 +66,14 @@ class Ends:
                 self._marks.append(written())
         self._judge(name, self.read - start, promised, len(self.received) > heard, given())
 
+    def hear(self, lines, name, read, written):
+        """Take in, at once, that `read` lines came and these end record lines after them, `written` lines being out."""
+        ends = [parse(line) for line in lines]
+        self.read += read
+        self.received += ends
+        self._marks += [written] * len(ends)
+        self._judge(name, read, sum(end["records"] for end in ends), bool(ends), False)
+
     def _judge(self, name, read, promised, heard, given):
         if heard and read != promised:
             self.faults.append(f"{name}: {read} lines came, and its end records vouch for {promised}")

@@ -11,8 +11,9 @@ import os
 import stat
 import time
 
-from tel import compress, jsonl, pings
+from tel import compress, jsonl, pings, tiers
 from tel.errors import BadData, IOFailed, NotWhole, printable
+from tel.schema import SUBMISSION_DATE
 from tel.store import SUFFIX, batch_name, commit_record, digest_of, sync_directory
 
 FRAME = 1 << 20
@@ -264,16 +265,17 @@ def sweep_dead(store):
         os.close(fd)
 
 
-def persist(records, batch, rejects):
-    """Add each Record to the batch, under the directory of its dimensions; yields how many have been added."""
-    schema = batch.store.schema
+def placed(records, schema, rejects):
+    """Yield (directory relative to the store, stored line with its newline) of each Record, by its dimensions."""
+    named = set(schema.names) - {SUBMISSION_DATE}
     for record in records:
         try:
-            ping = record.document().value
+            complete = record.info.keys() >= named
+            if not complete or not (record.sound or tiers.proves(record.ping)):
+                record.document()
             pings.check_id(record.id)
         except BadData as error:
             rejects.line(error, record.where, record.original, record.id)
             continue
-        directory = schema.directory(schema.values(record, ping))
-        batch.add(directory, b"%s\t%s\n" % (record.id.encode(), record.ping))
-        yield batch.records
+        directory = schema.directory(schema.values(record, None if complete else record.document().value))
+        yield directory, b"%s\t%s\n" % (record.id.encode(), record.ping)

@@ -24,8 +24,8 @@ class Rejects:
 
         Raises the error, with its place, if there is no file, and BadData `too_many` beyond the limit.
         """
-        if self._stops():
-            raise self._placed(error, where)
+        if self.stops():
+            raise self.placed(error, where)
         self.stats.rejected[error.error_type] += 1
         if self.heard:
             self.heard(error, info or {}, None)
@@ -42,8 +42,8 @@ class Rejects:
 
         `path` is where it was in the ping, `key` its key if it is one of a keyed histogram, `value` the histogram.
         """
-        if self._stops():
-            raise self._placed(error, record.where)
+        if self.stops():
+            raise self.placed(error, record.where)
         self.stats.dropped[error.error_type] += 1
         if self.heard:
             self.heard(error, record.info, name)
@@ -51,7 +51,7 @@ class Rejects:
             entry = {**self._entry(error, record.where, record.id), "name": name, "path": path}
             self._file.line(jsonl.dumps({**entry, **({} if key is None else {"key": key}), "value": value}))
 
-    def _stops(self):
+    def stops(self):
         """Whether the first bad thing ends the run."""
         return self._file is None and not self.counting
 
@@ -63,7 +63,8 @@ class Rejects:
             self._check_limit(final=True)
 
     @staticmethod
-    def _placed(error, where):
+    def placed(error, where):
+        """The error that ends the run, with its place and cure."""
         error.where = error.where or where
         error.cure = error.cure or "--rejects FILE keeps bad data there and goes on"
         return error

@@ -91,6 +91,17 @@ def _labelled(counter):
     return [(f',reason="{reason}"', count) for reason, count in sorted(counter.items())]
 
 
+class Seen:
+    """How many raw lines and records have been read: raw lines alone mean that the stream starts here."""
+
+    def __init__(self):
+        self.raw = self.records = 0
+
+    def raw_only(self):
+        """Whether there were raw lines, and nothing else."""
+        return self.raw > 0 and self.records == 0
+
+
 def say(message):
     """One line to stderr, in a single write, so that lines of parallel processes do not mix; never fails."""
     try:

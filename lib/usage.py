@@ -91,6 +91,13 @@ class Options(dict):
             raise UsageError(f"{name} takes a whole number, not {text[:40]!r}")
         return int(text)
 
+    def count(self, name):
+        """A whole number from 1 to 1000."""
+        number = self.number(name)
+        if not 1 <= number <= 1000:
+            raise UsageError(f"{name} takes 1 to 1000, not {number}")
+        return number
+
     def seconds(self, name):
         """A number of seconds, from 1 to a day."""
         number = self.number(name)
@@ -214,10 +221,10 @@ def _take_value(name, checked, rest):
         raise UsageError(f"option {name} has an empty value")
 
 
-def version(tool):
+def version(tool, tier):
     """The text of --version.
 
-    >>> version("tel-cat").split()[0]
-    'tel-cat'
+    >>> version("tel-cat", "plain").split()[::2]
+    ['tel-cat', '(plain']
     """
-    return f"{tool} {__version__}\n"
+    return f"{tool} {__version__} ({tier} tier)\n"

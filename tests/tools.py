@@ -16,8 +16,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 CASES = ROOT / "tests" / "cases"
 
 # What a tool is to a pipeline. A filter hands on line by line; an aggregate reads all before it writes; a sink commits
-# or answers, if its input was whole; a source writes without reading; a query answers from a folder.
-FILTER, AGGREGATE, SINK, SOURCE, QUERY = "filter", "aggregate", "sink", "source", "query"
+# or answers, if its input was whole; a source writes without reading; a query answers from a folder; a runner runs others.
+FILTER, AGGREGATE, SINK, SOURCE, QUERY, RUNNER = "filter", "aggregate", "sink", "source", "query", "runner"
 
 # `arguments` may hold {place}, a folder of the run's own, and {n}, how many lines are wanted of a source. `line` makes
 # the n-th good line, `bad` is a bad one; `bounded` are options for a run whose memory is measured.
@@ -46,6 +46,7 @@ TABLE = (
     Tool("ls", QUERY, ["{place}/filled"]),
     Tool("cat", SOURCE, ["{place}/filled"]),
     Tool("verify", QUERY, ["--all", "{place}/filled"]),
+    Tool("chain", RUNNER, ["tel-resolve | tel-validate | tel-convert"], record, "no tab"),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
 BY_NAME = {tool.name: tool for tool in TABLE}

@@ -1,0 +1,40 @@
+"""tel-chain - run a pipeline of the suite's tools in one process
+
+Usage:
+  tel-chain [options] PIPELINE
+
+Runs the tools of a pipeline, written as for a shell, within one process: what one tool hands to the next is never
+printed and parsed again, which saves most of the work. What is stored, printed, rejected and counted, the end records
+and the exit status are those of the same words in a shell with `pipefail`: each tool keeps its own options, and says
+what it has to say in its own name. A tool that fails ends as it would; those behind it go on with what they got.
+
+PIPELINE is one argument: words, quoted as in a shell, with | between the tools. Nothing in it is expanded: no
+variables, patterns, redirections or other commands. The first tool may read files or standard input.
+
+Options:
+  -j N, --jobs N      Let N processes do the work of tel-resolve, tel-validate
+                      and tel-convert; this one reads, and runs the last tool
+                      [default: 1].
+  -k, --keep-order    Hand on what N processes make in the order of the input.
+  --help              Print this text.
+  --version           Print the version, and which tier does the work.
+
+Examples:
+  tel-chain 'tel-resolve export.gz | tel-validate --rejects bad | tel-convert | tel-persist --store store --batch a'
+  tel-chain -k -j 2 'tel-resolve export.gz | tel-validate --rejects bad | tel-convert' > compact.ndjson
+  tel-chain 'tel-map --files-from files os-count | tel-combine os-count' | tel-reduce --inputs files os-count
+"""
+
+from tel import cli
+
+
+def work(options):
+    """Run the pipeline; its status is that of the last tool that failed."""
+    from tel import chain
+
+    return chain.run(chain.parsed(options["PIPELINE"]), options.count("--jobs"), options["--keep-order"])
+
+
+def main():
+    """The console script."""
+    return cli.main(__doc__, work, run=cli.bare)
