@@ -34,7 +34,10 @@ setup(
     package_dir={"tel": "lib", "tel.filters": "filters", "tel.jobs": "lib/jobs"},
     package_data={"tel": ["data/*.json"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
-    ext_modules=[Extension("tel._skim", ["lib/skim.c"], optional=True)],  # without a compiler the other tiers serve
+    ext_modules=[  # without a C compiler the other tiers serve
+        Extension("tel._skim", ["lib/skim.c"], optional=True),
+        Extension("tel._sums", ["lib/sums.c"], optional=True),
+    ],
     extras_require={"fast": ["msgspec"], "test": ["pytest", "hypothesis", "mercurial", "msgspec"]},
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

@@ -42,6 +42,7 @@ def work(run):
             manifest.add(path)
         if paths is None:
             yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, render, None, seen)
+        yield from (render(key, value) for key, value in spec.finish_map())
 
     if options["--tab"]:
         run.put(lines())

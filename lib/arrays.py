@@ -21,10 +21,27 @@ def of_ping(ping):
     """
     histograms = ping.get("payload", ping).get("histograms", {})
     for name, array in histograms.items():
-        if array.__class__ is not list or len(array) <= STATISTICS:
-            reason = f"the histogram {name:.60} is not in the storage format"
-            raise BadData("not_stored", reason, cure="tel-convert brings pings into it")
+        if checked(name, array) is None:
+            raise BadData("not_stored", f"the histogram {name:.60} is null")
     return histograms
+
+
+def checked(name, array):
+    """The array of a histogram, or None. Raises BadData `not_stored` for anything else.
+
+    >>> checked("A", [1, 0, 1, -1, -1, -1, -1])
+    [1, 0, 1, -1, -1, -1, -1]
+    """
+    if array is None:
+        return None
+    if array.__class__ is not list or len(array) <= STATISTICS:
+        reason = f"the histogram {name:.60} is not in the storage format"
+        raise BadData("not_stored", reason, cure="tel-convert brings pings into it")
+    if any(count.__class__ is not int or count < 0 for count in array[:-STATISTICS]):
+        raise BadData("not_stored", f"the histogram {name:.60} has a count that is no integer >= 0")
+    if any(number.__class__ not in (int, float) for number in array[-STATISTICS:]):
+        raise BadData("not_stored", f"the histogram {name:.60} has a statistic that is no number")
+    return array
 
 
 def add_all(arrays):

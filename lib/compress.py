@@ -16,6 +16,7 @@ from tel.errors import BadData
 Codec = namedtuple("Codec", "name magics decoder padding feed")
 PIECE = 512  # bytes of a zstd frame or gzip member that are unfolded at once: to 16 MiB at most
 MOST_PLAIN = 1 << 20
+MOST_FRAME = 64 << 20  # plain bytes of a frame that are unfolded at once where its size is known
 
 SKIPPABLE = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
 SEEK_TABLE_MAGIC, SEEKABLE_MAGIC = 0x184D2A5E, 0x8F92EAB1
@@ -119,6 +120,32 @@ def _compressor(level):
     import zstandard
 
     return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+
+
+def frames(read, sizes):
+    """Yield the plain bytes of zstd frames of these (compressed, plain) sizes, one at a time; `read(n)` gives n bytes.
+
+    Raises BadData `truncated` or `corrupt` for one that is not what its size says.
+    """
+    import zstandard
+
+    for packed, plain in sizes:
+        data = read(packed)
+        if len(data) < packed:
+            raise BadData("truncated", "cut short: a frame is not all there")
+        try:
+            if zstandard.frame_content_size(data) != plain:
+                raise BadData("corrupt", "corrupt zstd data: a frame has another size than the seek table says")
+            if plain > MOST_FRAME:
+                yield from decompress(CODECS[-1], [data])
+                continue
+            decoder = zstandard.ZstdDecompressor().decompressobj()
+            block = decoder.decompress(data)
+        except zstandard.ZstdError as error:
+            raise BadData("corrupt", f"corrupt zstd data: {error}") from None
+        if not decoder.eof or decoder.unused_data or len(block) != plain:
+            raise BadData("corrupt", "corrupt zstd data: a frame is not what the seek table says")
+        yield block
 
 
 def frame(plain, level):

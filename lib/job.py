@@ -67,6 +67,10 @@ class Job:
         """The pairs that the job's map writes for one stored ping (its id, dimensions, and JSON text)."""
         return self._written(where, "map", key, list(dims), value)
 
+    def finish_map(self):
+        """The pairs that the job writes after the last ping, having kept them back till then."""
+        return self._written(None, "finish_map") if callable(self._names.get("finish_map")) else []
+
     def combine(self, key, values):
         """The pairs that the job's combine writes for some values of one key."""
         return self._written(_place(key), "combine", key, values)

@@ -22,7 +22,8 @@ class Input:
     """One named source of bytes: a file, or standard input for `-`; compressed data comes out plain.
 
     `name` is for messages, `size` its bytes on disk (None where that says nothing), `consumed` those read so far.
-    `check(file, size)` may look at a regular file before it is read. Raises NoInput where it cannot be opened.
+    `check(file, size)` may look at a regular file before it is read, and give the (compressed, plain) sizes of the zstd
+    frames that it consists of. Raises NoInput where it cannot be opened.
     """
 
     def __init__(self, path, check=None):
@@ -31,18 +32,29 @@ class Input:
         self._file = _open(path)
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        if check:
-            self._checked(check)
+        self._frames = self._checked(check) if check else None
 
     def _checked(self, check):
         if self.size is None:
             raise NoInput("is not a regular file", self.name)
         try:
-            check(self._file, self.size)
+            frames = check(self._file, self.size)
         except BadData as error:
             error.where = error.where or self.name
             raise
         self._file.seek(0)
+        return frames
+
+    def _exactly(self, size):
+        """The next `size` bytes, or what is left."""
+        self.consumed += size
+        data = self._read(size)
+        while len(data) < size:
+            more = self._read(size - len(data))
+            if not more:
+                break
+            data += more
+        return data
 
     def _raw(self, head, size):
         while head:
@@ -59,6 +71,13 @@ class Input:
     def blocks(self):
         """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
         with self._file:
+            if self._frames is not None:
+                try:
+                    yield from compress.frames(self._exactly, self._frames)
+                except BadData as error:
+                    error.where = error.where or self.name
+                    raise
+                return
             head = self._read(COMPRESSED_BLOCK)
             while 0 < len(head) < compress.MAGIC_LENGTH:
                 more = self._read(COMPRESSED_BLOCK)

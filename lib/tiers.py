@@ -26,6 +26,23 @@ def proves(ping):
     return _tier().strict(ping)
 
 
+def finder(ways):
+    """A function of a ping's bytes: a list that begins with the span, or None, of each of some ways; None in doubt.
+
+    None, and no function, where the tier has none.
+    """
+    return _imported("compiled").finder(tuple(ways)) if active() == "compiled" else None
+
+
+def sums():
+    """An object that adds up histograms from their text (see sums.c), or None where the tier has none."""
+    if active() != "compiled":
+        return None
+    from tel._sums import Sums
+
+    return Sums()
+
+
 def active():
     """The name of the tier in use. Raises UsageError if TEL_TIER names none that can be had here."""
     return _tier().name
@@ -89,7 +106,7 @@ def _is_there(tier):
     """Whether a tier can be had, found out without importing more than must be."""
     if tier == "compiled":
         try:
-            from tel import _skim  # noqa: F401
+            from tel import _skim, _sums  # noqa: F401
         except ImportError:
             return False
     return tier != "fast" or PathFinder.find_spec("msgspec") is not None

@@ -1,8 +1,6 @@
 """histogram NAME: the sum of one histogram of the main process, by channel, version, name and number of buckets."""
 
-import json
-
-from tel import arrays
+from tel import arrays, parts
 
 PARAMETERS = ["NAME"]
 
@@ -11,9 +9,20 @@ def map(key, dims, value, context):
     """The ping's histogram of that name, if it has it; arrays of different lengths have different keys."""
     name = context.parameters[0]
     if f'"{name}"' in value:
-        array = arrays.of_ping(json.loads(value)).get(name)
+        array = histogram(name, value)
         if array is not None:
             context.write([dims[2], dims[3], name, len(array) - arrays.STATISTICS], array)
+
+
+def histogram(name, value):
+    """The array of that name in a ping's text, or None."""
+    if name not in READERS:
+        READERS[name] = parts.Reader(("payload",), ("payload", "histograms", name), ("histograms", name))
+    payload, inner, outer = READERS[name](value)
+    return arrays.checked(name, outer if payload is None else inner)
+
+
+READERS = {}
 
 
 def combine(key, values, context):

@@ -1,14 +1,21 @@
 """histograms: the sum of every histogram of the main process, by channel, version, name and number of buckets."""
 
-import json
+from tel import arrays, sums
 
-from tel import arrays
+SUMS = sums.Sums()
 
 
 def map(key, dims, value, context):
     """Each histogram of the ping; arrays of different lengths have different keys."""
-    for name, array in arrays.of_ping(json.loads(value)).items():
-        context.write([dims[2], dims[3], name, len(array) - arrays.STATISTICS], array)
+    SUMS.add((dims[2], dims[3]), value)
+    if SUMS.full:
+        finish_map(context)
+
+
+def finish_map(context):
+    """What was added up so far."""
+    for key, array in SUMS.take():
+        context.write(key, array)
 
 
 def combine(key, values, context):

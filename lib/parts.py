@@ -1,0 +1,26 @@
+"""Parts of a ping read from its text, the rest being checked and skipped where a tier can."""
+
+from tel import jsonl, pings, tiers
+from tel.errors import BadData
+
+
+class Reader:
+    """Reads what lies at some ways (tuples of names into nested objects) of a ping's JSON text.
+
+    >>> Reader(("info", "OS"), ("x",))('{"info":{"OS":"Linux"}}')
+    ('Linux', None)
+    """
+
+    def __init__(self, *ways):
+        self.ways, self._find = ways, tiers.finder(ways)
+
+    def __call__(self, text):
+        """The values, None for each that is not there. Raises BadData for what is no strict JSON object."""
+        data = text.encode()
+        spans = self._find(data) if self._find else None
+        if spans is None:
+            ping = jsonl.loads(data)
+            if not isinstance(ping, dict):
+                raise BadData("not_an_object", "the ping is not a JSON object")
+            return tuple(pings.at(ping, way) for way in self.ways)
+        return tuple(span and jsonl.loads(data[span[0] : span[1]]) for _, span in zip(self.ways, spans))
