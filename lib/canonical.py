@@ -12,12 +12,13 @@ from tel import document, jsonl, pings
 from tel.errors import BadData
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
-LONGEST_KEPT, MOST_KEPT = 40, 512  # of the texts whose conversion is remembered
-_NUMBER = r"((?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?)"
+LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
+_NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
 _STATISTICS = re.compile(
-    rf'sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
-    rf'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?'
+    rf'(?:sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
+    rf'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?(?:\n|\Z))*'
 ).fullmatch
+_MISSING = {0: ",-1,-1,-1,-1", 2: ",-1,-1", 4: ""}  # behind a text of so many commas: the statistics that it lacks
 _LEADING_ZERO = re.compile(":0[0-9]").search
 _PLAIN, _VER, _VERSION = f'"{pings.PLAIN}"', '"ver"', '"version"'
 _OTHERS = {kind: f'"{kind}"' for kind in (pings.KEYED, pings.ADDON)}
@@ -32,8 +33,8 @@ class Layout:
         self.position = {f'"{key}"': at for key, at in layout.position.items()}
 
     def counts(self, values):
-        """The counts as text for members such as `"0":2,"7":1`; None in doubt. Short ones are remembered."""
-        found = self._counts(values) if values else ",".join(self.zeros)
+        """The counts as text for `{"0":2,"7":1`; None in doubt. Short ones are remembered."""
+        found = self._counts(values[1:]) if len(values) > 1 else ",".join(self.zeros)
         if found is not None and len(values) < LONGEST_KEPT and len(self.kept) < MOST_KEPT:
             self.kept[values] = found
         return found
@@ -50,7 +51,7 @@ class Layout:
         except KeyError:
             return None
         digits = "".join(found)
-        if "" in found or not digits.isdigit() or not digits.isascii() or _LEADING_ZERO(values):
+        if not digits.isdigit() or not digits.isascii() or "" in found or _LEADING_ZERO(values):
             return None
         return ",".join(row)
 
@@ -59,7 +60,7 @@ class Heads:
     """Every text that a canonical histogram of some definitions can begin with, and what follows from it."""
 
     def __init__(self, known, layout_class=Layout):
-        self._entries, self._statistics = {}, {}
+        self._entries = {}
         layouts = {}
         for name, definition in known.items():
             if definition.keyed:
@@ -75,42 +76,52 @@ class Heads:
         for type in layout.types:
             head = (
                 f'{quoted}:{{"range":[{layout.low},{layout.high}],"bucket_count":{layout.n_buckets},'
-                f'"histogram_type":{type},"values":{{'
+                f'"histogram_type":{type},"values":'
             )
-            self._entries[head] = made, f"{quoted}:["
+            self._entries[head] = f"{quoted}:[", made.kept.get, made.counts
 
     def arrays(self, text):
         """The text of `{name: histogram}` as that of `{name: array}`; None in doubt."""
         if text == "{}":
             return text
-        find, statistics = self._entries.get, self._statistics.get
-        pieces, out, names = text[2:-2].split('},"'), [], set()
+        pieces, out, names = text[2:-2].split('},"'), [], []
         if len(pieces) % 2 or len(pieces) > 2 * pings.MOST_HISTOGRAMS or not text.startswith('{"'):
             return None
-        for head, tail in zip(pieces[::2], pieces[1::2]):
-            at = head.rfind("{") + 1
+        tails = pieces[1::2]
+        statistics = self._statistics(tails)
+        if statistics is None:
+            return None
+        find = self._entries.get
+        for head, rest in zip(pieces[::2], statistics):
+            at = head.rfind("{")
             entry = find(head[:at])
             if entry is None:
                 return None
-            layout, name = entry
+            name, kept, counts_of = entry
             values = head[at:]
-            counts = layout.kept.get(values) or layout.counts(values)
-            rest = statistics(tail) or self._numbers(tail)
-            if counts is None or rest is None:
+            counts = kept(values) or counts_of(values)
+            if counts is None:
                 return None
-            names.add(name)
+            names.append(name)
             out.append(f"{name}{counts},{rest}]")
-        return None if len(names) < len(out) else '{"' + ',"'.join(out) + "}"
+        return None if len(set(names)) < len(out) else '{"' + ',"'.join(out) + "}"
 
-    def _numbers(self, tail):
-        """The five statistics as text, from what follows the values; None in doubt. Short ones are remembered."""
-        match = _STATISTICS(tail)
-        if match is None:
+    def _statistics(self, tails):
+        """For each text that follows the values of a histogram, the five statistics; None in doubt."""
+        text = "\n".join(tails)
+        if not self._are_numbers(tails, text):
             return None
-        found = ",".join(match.groups("-1"))
-        if len(tail) < LONGEST_KEPT and len(self._statistics) < MOST_KEPT:
-            self._statistics[tail] = found
-        return found
+        text = text.replace(',"log_sum":', ",").replace(',"log_sum_squares":', ",")
+        text = text.replace(',"sum_squares_lo":', ",-1,-1,").replace(',"sum_squares_hi":', ",").replace('sum":', "")
+        try:
+            return None if '"' in text else [each + _MISSING[each.count(",")] for each in text.split("\n")]
+        except KeyError:  # all five are there, or some in another order
+            return None
+
+    @staticmethod
+    def _are_numbers(tails, text):
+        """Whether texts, and the same joined by line ends, are numbers behind the names of statistics."""
+        return _STATISTICS(text) is not None
 
 
 class Outline:
@@ -160,44 +171,52 @@ def look(data, tier="plain", heads=Heads):
     spans = _cuts(source)
     if spans is None:
         return None
+    rest = _marked(source, spans)
     try:
-        value = document.parse(_marked(source, spans).encode())
+        value = document.parsed(rest)
         if value.get(pings.PLAIN) != _MARK or value.get("ver") != _MARK:
             return None
         value[pings.PLAIN], value["ver"] = {}, pings.RAW
         outline = pings.outline(value)
-        found = [None if holder[kind] else kind for holder, kind, _ in pings.places(value, outline.generation)]
-        if found != [pings.PLAIN, *_empty(source)]:
-            return None
+        found = [not holder[kind] and kind for holder, kind, _ in pings.places(value, outline.generation)]
     except (BadData, AttributeError):
+        return None
+    if False in found or found != [pings.PLAIN, *_empty(rest)]:
         return None
     return Outline(outline, source, spans, tier, heads)
 
 
-def _empty(source):
-    """The other kinds of histograms that a text has, each once and empty, as clients write it; more is in doubt."""
+def _empty(rest):
+    """The other kinds of histograms that a text has, each once and empty, as clients write it; False for more."""
     for kind, name in _OTHERS.items():
-        at = source.find(name)
+        at = rest.find(name)
         if at >= 0:
-            yield kind if source.startswith(":{}", at + len(name)) and source.find(name, at + 1) < 0 else None
+            yield rest.startswith(":{}", at + len(name)) and rest.find(name, at + 1) < 0 and kind
 
 
 def _cuts(source):
-    """{"histograms" or "ver": (start, end) of its value}; None unless each stands there once, as clients write it."""
-    at, ver, version = source.find(_PLAIN), source.find(_VER), source.find(_VERSION)
-    if at < 0 or ver < 0 or -1 < version < ver or source.find(_PLAIN, at + 1) >= 0:
-        return None
+    """{"histograms" or "ver": (start, end) of its value}; None unless each stands there once, as clients write it.
+
+    What the text of the histograms itself may hold is not looked at: no head that is known has such a name.
+    """
+    at = source.find(_PLAIN)
     start = at + len(_PLAIN) + 1
-    end = start + 2 if source.startswith("{}", start) else source.find("}}", start) + 2
-    ver += len(_VER) + 1
-    if (
-        end < start + 2
-        or source[start - 1 : start + 1] != ":{"
-        or source[ver - 1 : ver + 1] != ":1"
-        or start < ver < end
-    ):
+    if at < 0 or source[start - 1 : start + 1] != ":{":
         return None
-    return {_PLAIN: (start, end), _VER: (ver, ver + 1)}
+    end = start + 2 if source.startswith("{}", start) else source.find("}}", start) + 2
+    if end < start + 2 or source.find(_PLAIN, end) >= 0:
+        return None
+    ver, version = _first(source, _VER, start, end), _first(source, _VERSION, start, end)
+    if ver < 0 or -1 < version < ver:
+        return None
+    ver += len(_VER) + 1
+    return {_PLAIN: (start, end), _VER: (ver, ver + 1)} if source[ver - 1 : ver + 1] == ":1" else None
+
+
+def _first(source, name, start, end):
+    """Where a name first stands outside a span, or -1."""
+    at = source.find(name, 0, start)
+    return at if at >= 0 else source.find(name, end)
 
 
 def _marked(source, spans):

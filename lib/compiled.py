@@ -86,6 +86,26 @@ _FIELDS = {
 }
 
 
+_INFO_SLOTS = {kind: [slot for _, slots in fields for slot in slots] for kind, fields in _FIELDS.items()}
+MOST_REMEMBERED, LONGEST_REMEMBERED = 10_000, 1000  # parts of pings that come again and again, and bytes of one
+
+
+class _Memory(dict):
+    """What was made of texts, for as long as there are not too many."""
+
+    def keep(self, texts, made):
+        """Remember what was made of a tuple of texts, and give it back."""
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        if sum(len(text) for text in texts if text) < LONGEST_REMEMBERED:
+            self[texts] = made
+        return made
+
+
+_INFOS = {pings.CLASSIC: _Memory(), pings.UNIFIED: _Memory()}
+_MADE = _Memory()
+
+
 def _scalar(data, span):
     """The string, number or boolean at a span of a text; None for anything else."""
     text = data[span[0] : span[1]]
@@ -122,7 +142,14 @@ class Outline:
 
     @property
     def info(self):
-        """The small info of a record."""
+        """The small info of a record; pings that say the same share one dict."""
+        data, spans = self._data, self._spans
+        texts = tuple(
+            [span and data[span[0] : span[1]] for span in map(spans.__getitem__, _INFO_SLOTS[self.generation])]
+        )
+        return _INFOS[self.generation].get(texts) or _INFOS[self.generation].keep(texts, self._info())
+
+    def _info(self):
         data, spans, info = self._data, self._spans, {}
         for name, slots in _FIELDS[self.generation]:
             for slot in slots:
@@ -163,15 +190,23 @@ class Outline:
 
     def _made_info(self):
         """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
-        spans, data = self._spans, self._data
-        kind = self._value(_TYPE)
-        if not isinstance(kind, str) or kind == "saved-session" or spans[_INFO] is not None:
+        data, texts = self._data, []
+        for slot in (_TYPE, _APPLICATION):
+            span = self._spans[slot]
+            if span is None:
+                return None
+            texts.append(data[span[0] : span[1]])
+        if self._spans[_INFO] is not None:
             return None
-        application = spans[_APPLICATION]
-        if application is None or data[application[0]] != ord("{"):
-            return None
-        made = unified.info_of(document.parse(data[application[0] : application[1]]), kind)
-        return b',"info":' + jsonl.dumps(made)
+        texts = tuple(texts)
+        return _MADE.get(texts) or _MADE.keep(texts, _made_info(*texts))
+
+
+def _made_info(type, application):
+    kind = jsonl.loads(type)
+    if not isinstance(kind, str) or kind == "saved-session" or not application.startswith(b"{"):
+        return None
+    return b',"info":' + jsonl.dumps(unified.info_of(document.parse(application), kind))
 
 
 def look(data):

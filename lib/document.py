@@ -96,7 +96,11 @@ def parse(data):
     >>> float(parse(b"[1.0]")[0])
     1.0
     """
-    source = jsonl.text(data)
+    return parsed(jsonl.text(data))
+
+
+def parsed(source):
+    """The same of a text that is a str."""
     return jsonl.check_surrogates(source, jsonl.strict(_DECODER.decode, source))
 
 

@@ -134,7 +134,7 @@ class Cache:
     def __init__(self, directory):
         self.directory, self._loaded = directory, OrderedDict()
         self._trees = self._lines = None
-        self._tables, self._by_digest = {}, {}
+        self._tables, self._by_digest, self._last = {}, {}, None
         self._parsed = Tables(self.path("tables") if os.path.isdir(self.path("contents")) else None)
 
     def path(self, *parts):
@@ -171,6 +171,9 @@ class Cache:
         """The Version that a record's `revision` field names, or None if the cache has no such content."""
         if not isinstance(revision, dict):
             return None
+        last = self._last
+        if last is not None and last[0] is revision:
+            return last[1]
         repository, node, sha256 = (revision.get(name) for name in ("repository", "node", "sha256"))
         key = (node, sha256)
         known = self._by_digest.get(key) if isinstance(node, str) and isinstance(sha256, (str, type(None))) else None
@@ -178,7 +181,9 @@ class Cache:
             known = self._of_record(repository, node, sha256)
             if known is not None and len(self._by_digest) < 10_000:
                 self._by_digest[key] = known
-        return self.load(known) if known else None
+        version = self.load(known) if known else None
+        self._last = (revision, version)
+        return version
 
     def _of_record(self, repository, node, sha256):
         if (

@@ -3,9 +3,9 @@
 from collections import namedtuple
 
 from tel import definitions, jsonl, pings, tiers
+from tel.definitions import STATISTICS
 from tel.errors import BadData
 
-STATISTICS = ("sum", "log_sum", "log_sum_squares", "sum_squares_lo", "sum_squares_hi")
 MEMBERS = frozenset(("range", "bucket_count", "histogram_type", "values", *STATISTICS))
 NUMBERS = (int, float, jsonl.Real)
 
