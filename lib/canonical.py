@@ -162,7 +162,7 @@ class Outline:
         return "".join((source[:a], first, source[b:c], second, source[d:])).encode()
 
 
-def look(data, tier="plain", heads=Heads):
+def look(data, version=None, tier="plain", heads=Heads):
     """The Outline of a classic ping's text; None where only the reference way can tell."""
     try:
         source = data.decode()

@@ -42,6 +42,9 @@ _TREE = _merged(
 _WHOLE = {("info",), ("application",), ("payload",)}  # wanted as they are, beside what is wanted of them
 
 
+_KEYED = {pings.PLAIN: 0, pings.KEYED: 1}
+
+
 class _Slots:
     """A number for each way that is wanted of a tree, and the tree in the form that a Want takes."""
 
@@ -55,7 +58,8 @@ class _Slots:
             here = (*way, name)
             if not below or here in _WHOLE:
                 self.ways[here] = len(self.ways)
-            form[name.encode()] = (self.ways.get(here, -1), self._form(below, here) if below else None)
+            below = self._form(below, here) if below else None
+            form[name.encode()] = (self.ways.get(here, -1), _KEYED.get(name, -1), below)
         return form
 
 
@@ -63,7 +67,7 @@ _SLOTS = _Slots(_TREE)
 _AT = _SLOTS.ways
 _COUNTED = tuple(kind.encode() for kind in _HOLDER)
 _WANT = Want(_SLOTS.form, len(_AT), _COUNTED, (b"ver", b"version"))
-_COUNT, _FIRST = len(_AT), len(_AT) + 1
+_COUNT, _FIRST, _ARRAYS = len(_AT), len(_AT) + 1, len(_AT) + 2
 _VER, _VERSION, _TYPE, _INFO, _PAYLOAD = (_AT[name,] for name in ("ver", "version", "type", "info", "payload"))
 _APPLICATION, _ID = _AT["application",], _AT["id",]
 _CLASSIC = {b"1": False, b"2": True, b"5": True}  # whether a `ver` is the storage format's
@@ -120,8 +124,8 @@ class Outline:
 
     proven = True  # its text is strict JSON
 
-    def __init__(self, data, spans, generation, stored, containers):
-        self._data, self._spans, self._containers = data, spans, containers
+    def __init__(self, data, spans, generation, stored, containers, table):
+        self._data, self._spans, self._containers, self._table = data, spans, containers, table
         self.generation, self.stored = generation, stored
         self.carries = any(to - start > 2 and kind != pings.ADDON for start, to, kind in containers)
         self._sha256 = self._text = None
@@ -184,9 +188,14 @@ class Outline:
             if made is None or data[-1:] != b"}" or data[-2] in b" \t\r":
                 return None
             edits.append((len(data) - 1, len(data) - 1, made))
-        edits += [(start, to, kind == pings.KEYED) for start, to, kind in self._containers if kind != pings.ADDON]
+        table, arrays = _table(version), spans[_ARRAYS]
+        _GUESS.used(table)
+        if arrays is not None and self._table is table:
+            edits += arrays
+        else:
+            edits += [(start, to, kind == pings.KEYED) for start, to, kind in self._containers if kind != pings.ADDON]
         edits.sort()
-        return _table(version).stored(data, edits, pings.MOST_HISTOGRAMS)
+        return table.stored(data, edits, pings.MOST_HISTOGRAMS)
 
     def _made_info(self):
         """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
@@ -209,9 +218,24 @@ def _made_info(type, application):
     return b',"info":' + jsonl.dumps(unified.info_of(document.parse(application), kind))
 
 
-def look(data):
-    """The Outline of a ping's text; None where only the reference way can tell."""
-    spans = _WANT.look(data)
+class _Guess:
+    """Which Table a ping will need, before it is known: the last one, if that was needed twice in a row."""
+
+    table = last = None
+
+    def used(self, table):
+        """Hear which one was needed."""
+        self.table = table if table is self.last else None
+        self.last = table
+
+
+_GUESS = _Guess()
+
+
+def look(data, version=None):
+    """The Outline of a ping's text, whose definitions may be known; None where only the reference way can tell."""
+    table = _GUESS.table if version is None else _table(version)
+    spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
     if spans is None:
         return None
     ver, version = spans[_VER], spans[_VERSION]
@@ -226,7 +250,7 @@ def look(data):
     if stored is None or not sound:
         return None
     containers = _found(data, spans, generation)
-    return None if containers is None else Outline(data, spans, generation, stored, containers)
+    return None if containers is None else Outline(data, spans, generation, stored, containers, table)
 
 
 def _is_object(data, span):
@@ -284,6 +308,6 @@ def finder(ways):
 
     def form(below):
         steps = dict.fromkeys(way[len(below)] for way in ways if way[: len(below)] == below and len(way) > len(below))
-        return {step.encode(): (number.get((*below, step), -1), form((*below, step)) or None) for step in steps}
+        return {step.encode(): (number.get((*below, step), -1), -1, form((*below, step)) or None) for step in steps}
 
     return Want(form(()), len(ways), (), ()).look

@@ -34,6 +34,7 @@ typedef struct {
     const char *name;
     Py_ssize_t length;
     Py_ssize_t slot; /* -1: nothing to keep */
+    int keyed;       /* 0 plain histograms, 1 keyed ones, -1 something else */
     Node *node;      /* what is wanted inside, or NULL */
 } Child;
 
@@ -56,7 +57,9 @@ typedef struct {
     PyObject *keep; /* owns the bytes that the names point into */
     Names counted, first;
     PyObject *found; /* of the look that is going on */
-    Py_ssize_t count, first_at;
+    Py_ssize_t count, first_at, left;
+    PyObject *arrays; /* [(start, end, arrays as bytes), ...] of its histograms, NULL where that is not wanted or failed */
+    struct Table *table;
 } Want;
 
 static inline void space(Text *t)
@@ -298,6 +301,7 @@ static inline uint64_t hash_of(const char *name, Py_ssize_t length)
 #define ZEROS_32 "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
 
 static int value(Text *t, Want *want, const Node *node, int many);
+static int converted(Text *t, Want *want, int keyed);
 
 /* The rest of an object behind its brace. */
 static int object(Text *t, Want *want, const Node *node, int many)
@@ -346,7 +350,10 @@ static int object(Text *t, Want *want, const Node *node, int many)
                 }
         }
         const char *begin = t->p;
-        if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL, many || (node && node->any))) != 1)
+        if (child && child->keyed >= 0 && want->arrays && (result = converted(t, want, child->keyed)) != 0) {
+            if (result < 0)
+                return result;
+        } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL, many || (node && node->any))) != 1)
             return result;
         if (child && child->slot >= 0 &&
             (result = keep_span(want, child->slot, many || node->any, begin - t->start, t->p - t->start)) != 1)
@@ -455,7 +462,7 @@ static void free_node(Node *node)
     }
 }
 
-/* The node of a dict {name as bytes: (slot, dict or None)}; the name b"*" stands for all. */
+/* The node of a dict {name as bytes: (slot, keyed, dict or None)}; the name b"*" stands for all. */
 static Node *make_node(PyObject *tree)
 {
     PyObject *name, *item;
@@ -471,7 +478,8 @@ static Node *make_node(PyObject *tree)
         Child *child = &node->children[node->n];
         PyObject *below;
         char *text;
-        if (PyBytes_AsStringAndSize(name, &text, &child->length) || !PyArg_ParseTuple(item, "nO", &child->slot, &below))
+        if (PyBytes_AsStringAndSize(name, &text, &child->length) || 
+            !PyArg_ParseTuple(item, "niO", &child->slot, &child->keyed, &below))
             goto failed;
         child->name = text;
         node->n++;
@@ -521,53 +529,6 @@ static void want_dealloc(Want *self)
     Py_XDECREF(self->keep);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
-
-/* [a span (start, end) or None for each slot, lists of spans below a `*`; how often the counted names occur at
- * any depth; where the value of the first of the others begins, or -1], or None for what is not strict JSON. */
-static PyObject *want_look(Want *self, PyObject *data)
-{
-    char *start;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(data, &start, &length))
-        return NULL;
-    PyObject *found = PyList_New(self->slots + 2);
-    if (!found)
-        return NULL;
-    for (Py_ssize_t i = 0; i < self->slots + 2; i++) {
-        Py_INCREF(Py_None);
-        PyList_SET_ITEM(found, i, Py_None);
-    }
-    Text t = {start, start + length, start, 0};
-    self->found = found;
-    self->count = 0;
-    self->first_at = -1;
-    int result = whole(&t, self, self->root);
-    self->found = NULL;
-    if (result != 1) {
-        Py_DECREF(found);
-        if (result < 0)
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    Py_SETREF(((PyListObject *)found)->ob_item[self->slots], PyLong_FromSsize_t(self->count));
-    Py_SETREF(((PyListObject *)found)->ob_item[self->slots + 1], PyLong_FromSsize_t(self->first_at));
-    return found;
-}
-
-static PyMethodDef want_methods[] = {
-    {"look", (PyCFunction)want_look, METH_O, "Spans of what is wanted of a text, or None if it is not strict JSON."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyTypeObject WantType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Want",
-    .tp_basicsize = sizeof(Want),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)want_init,
-    .tp_dealloc = (destructor)want_dealloc,
-    .tp_methods = want_methods,
-};
 
 /* ---- what is written ------------------------------------------------------------------------------------------- */
 
@@ -633,7 +594,7 @@ typedef struct {
     uint32_t seen[2];     /* the epoch in which the name came, and its STARTUP_ twin */
 } Entry;
 
-typedef struct {
+typedef struct Table {
     PyObject_HEAD
     Py_ssize_t n_layouts, n_entries, mask;
     Layout *layouts;
@@ -847,14 +808,14 @@ static int by_key(Text *t, Table *table, const Entry *entry, Out *out, Py_ssize_
     return out_text(out, "}", 1) ? -1 : 1;
 }
 
-/* A {name: histogram} or {name: {key: histogram}} object as one of arrays. */
+/* A {name: histogram} or {name: {key: histogram}} object, up to its end, as one of arrays. */
 static int histograms(Text *t, Table *table, int keyed, Out *out, Py_ssize_t *left)
 {
     if (!byte(t, '{') || out_text(out, "{", 1))
         return 0;
     table->epoch++;
     if (byte(t, '}'))
-        return out_text(out, "}", 1) ? -1 : t->p == t->end;
+        return out_text(out, "}", 1) ? -1 : 1;
     do {
         const char *begin = t->p, *name = begin + 1;
         if (string(t) != 1 || --*left < 0)
@@ -879,9 +840,29 @@ static int histograms(Text *t, Table *table, int keyed, Out *out, Py_ssize_t *le
         if (out_text(out, ",", 1))
             return -1;
     } while (1);
-    if (!byte(t, '}') || t->p != t->end)
+    if (!byte(t, '}'))
         return 0;
     return out_text(out, "}", 1) ? -1 : 1;
+}
+
+/* Past an object of histograms, its arrays kept; 0: none of them are wanted any more, and the text stays where it was. */
+static int converted(Text *t, Want *want, int keyed)
+{
+    Text inner = *t;
+    Out *out = &want->table->out;
+    out->p = out->start;
+    int result = histograms(&inner, want->table, keyed, out, &want->left);
+    if (result == 1) {
+        PyObject *piece = Py_BuildValue("nny#", t->p - t->start, inner.p - t->start, out->start, out->p - out->start);
+        result = piece && !PyList_Append(want->arrays, piece) ? 1 : -1;
+        Py_XDECREF(piece);
+        t->p = inner.p;
+    } else if (PyErr_Occurred()) {
+        result = -1;
+    } else {
+        Py_CLEAR(want->arrays);
+    }
+    return result;
 }
 
 /* stored(data, edits, most): the text with each edit (start, end, what) done, in ascending order: `what` is False for
@@ -913,6 +894,8 @@ static PyObject *table_stored(Table *self, PyObject *args)
         } else {
             Text t = {start + from, start + to, start, 0};
             result = histograms(&t, self, what == Py_True, out, &left);
+            if (t.p != t.end)
+                result = 0;
         }
         if (PyErr_Occurred())
             return NULL;
@@ -1023,6 +1006,69 @@ static PyTypeObject TableType = {
     .tp_init = (initproc)table_init,
     .tp_dealloc = (destructor)table_dealloc,
     .tp_methods = table_methods,
+};
+
+/* ---- what a Want does ------------------------------------------------------------------------------------------ */
+
+/* look(data[, table, most]): [a span (start, end) or None for each slot, lists of spans below a `*`; how often the
+ * counted names occur at any depth; where the value of the first of the others begins, or -1; the histograms as arrays
+ * of the table, [(start, end, bytes), ...], or None if one of them is in doubt, there is no table, or they are more],
+ * or None for what is not strict JSON. */
+static PyObject *want_look(Want *self, PyObject *args)
+{
+    const char *start;
+    Py_ssize_t length;
+    PyObject *table = Py_None;
+    self->left = 0;
+    if (!PyArg_ParseTuple(args, "y#|On", &start, &length, &table, &self->left))
+        return NULL;
+    if (table != Py_None && !PyObject_TypeCheck(table, &TableType)) {
+        PyErr_SetString(PyExc_TypeError, "a Table is expected");
+        return NULL;
+    }
+    PyObject *found = PyList_New(self->slots + 3);
+    if (!found)
+        return NULL;
+    for (Py_ssize_t i = 0; i < self->slots + 3; i++) {
+        Py_INCREF(Py_None);
+        PyList_SET_ITEM(found, i, Py_None);
+    }
+    Text t = {start, start + length, start, 0};
+    self->found = found;
+    self->count = 0;
+    self->first_at = -1;
+    self->table = (Table *)table;
+    self->arrays = table == Py_None ? NULL : PyList_New(0);
+    int result = whole(&t, self, self->root);
+    self->found = NULL;
+    if (result == 1 && !PyErr_Occurred()) {
+        PyList_SetItem(found, self->slots, PyLong_FromSsize_t(self->count));
+        PyList_SetItem(found, self->slots + 1, PyLong_FromSsize_t(self->first_at));
+        if (self->arrays)
+            PyList_SetItem(found, self->slots + 2, self->arrays);
+        self->arrays = NULL;
+        return found;
+    }
+    Py_DECREF(found);
+    Py_CLEAR(self->arrays);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef want_methods[] = {
+    {"look", (PyCFunction)want_look, METH_VARARGS, "Spans of what is wanted of a text, or None if it is not strict JSON."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject WantType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Want",
+    .tp_basicsize = sizeof(Want),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)want_init,
+    .tp_dealloc = (destructor)want_dealloc,
+    .tp_methods = want_methods,
 };
 
 /* ---- the module ------------------------------------------------------------------------------------------------ */

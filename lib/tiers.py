@@ -16,9 +16,12 @@ REFERENCE = "reference"
 TIERS = ("compiled", "fast", "plain")  # the best first
 
 
-def look(ping):
-    """A tier's Outline of a ping's bytes, which has `stored_text` beside what a pings.Outline has; None in doubt."""
-    return _tier().look(ping)
+def look(ping, version=None):
+    """A tier's Outline of a ping's bytes, which has `stored_text` beside what a pings.Outline has; None in doubt.
+
+    `version`, the one that the ping is likely to be converted by, may save work.
+    """
+    return _tier().look(ping, version)
 
 
 def proves(ping):
@@ -52,7 +55,7 @@ class _Reference:
     name = REFERENCE
 
     @staticmethod
-    def look(ping):
+    def look(ping, version=None):
         """Nothing is seen at once."""
 
     @staticmethod
@@ -67,11 +70,11 @@ class _Tier:
     def __init__(self, name):
         self.name = name
 
-    def look(self, ping):
+    def look(self, ping, version=None):
         """Import the module, and be its functions from now on."""
         module = _imported(self.name)
         self.look, self.strict = module.look, getattr(module, "strict", _Reference.strict)
-        return self.look(ping)
+        return self.look(ping, version)
 
     def strict(self, ping):
         """The same."""

@@ -72,6 +72,6 @@ class Heads(canonical.Heads):
             return False
 
 
-def look(data):
+def look(data, version=None):
     """The Outline of a classic ping's text; None where only the reference way can tell."""
-    return canonical.look(data, "fast", Heads)
+    return canonical.look(data, version, "fast", Heads)

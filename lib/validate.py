@@ -104,14 +104,16 @@ class Sieve:
 
         None where only the reference way can tell. Raises BadData `bad_id`.
         """
+        if not self.keyed:
+            return None
+        version = cache.of_record(record.revision)
         if record.outline is None:
-            record.outline = tiers.look(record.ping) or False
+            record.outline = tiers.look(record.ping, version) or False
         outline = record.outline
-        if not outline or outline.stored or not self.keyed:
+        if not outline or outline.stored:
             return None
         pings.check_id(record.id)
-        version = cache.of_record(record.revision) if outline.carries else None
-        stored = outline.stored_text(version)
+        stored = outline.stored_text(version if outline.carries else None)
         record.sound = record.sound or stored is not None
         return stored
 
