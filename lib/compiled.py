@@ -42,7 +42,8 @@ _TREE = _merged(
 _WHOLE = {("info",), ("application",), ("payload",)}  # wanted as they are, beside what is wanted of them
 
 
-_KEYED = {pings.PLAIN: 0, pings.KEYED: 1}
+_KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
+INSIDE = 4  # added to the kind of what lies below the payload
 
 
 class _Slots:
@@ -56,10 +57,11 @@ class _Slots:
         form = {}
         for name, below in tree.items():
             here = (*way, name)
-            if not below or here in _WHOLE:
+            if (not below or here in _WHOLE) and name not in _KINDS:
                 self.ways[here] = len(self.ways)
             below = self._form(below, here) if below else None
-            form[name.encode()] = (self.ways.get(here, -1), _KEYED.get(name, -1), below)
+            kind = _KINDS[name] + (INSIDE if way[:1] == ("payload",) else 0) if name in _KINDS else -1
+            form[name.encode()] = (self.ways.get(here, -1), kind, below)
         return form
 
 
@@ -67,23 +69,13 @@ _SLOTS = _Slots(_TREE)
 _AT = _SLOTS.ways
 _COUNTED = tuple(kind.encode() for kind in _HOLDER)
 _WANT = Want(_SLOTS.form, len(_AT), _COUNTED, (b"ver", b"version"))
-_COUNT, _FIRST, _ARRAYS = len(_AT), len(_AT) + 1, len(_AT) + 2
+_COUNT, _FIRST, _ARRAYS, _HELD = range(len(_AT), len(_AT) + 4)
 _VER, _VERSION, _TYPE, _INFO, _PAYLOAD = (_AT[name,] for name in ("ver", "version", "type", "info", "payload"))
 _APPLICATION, _ID = _AT["application",], _AT["id",]
 _CLASSIC = {b"1": False, b"2": True, b"5": True}  # whether a `ver` is the storage format's
 _UNIFIED = {b"4": False, b"5": True}
 
 
-def _containers(root):
-    """[(slot, whether it may have many spans, kind), ...] of all histograms below a way."""
-    return [
-        (number, "*" in way, way[-1])
-        for way, number in _AT.items()
-        if way[-1] in _HOLDER and (way[0] == "payload") == (root == "payload")
-    ]
-
-
-_HELD = {pings.CLASSIC: _containers(""), pings.UNIFIED: _containers("payload")}
 _FIELDS = {
     kind: [(name, [_AT[way] for way in ways]) for name, ways in fields.items() if name != "revision"]
     for kind, fields in _WAYS.items()
@@ -127,7 +119,7 @@ class Outline:
     def __init__(self, data, spans, generation, stored, containers, table):
         self._data, self._spans, self._containers, self._table = data, spans, containers, table
         self.generation, self.stored = generation, stored
-        self.carries = any(to - start > 2 and kind != pings.ADDON for start, to, kind in containers)
+        self.carries = bool(containers)
         self._sha256 = self._text = None
 
     def _value(self, slot):
@@ -176,7 +168,7 @@ class Outline:
 
     def _converted(self, version):
         spans, data = self._spans, self._data
-        if len(self._containers) != spans[_COUNT] or (self.carries and version is None):
+        if spans[_COUNT] != 0 or (self.carries and version is None):
             return None
         classic = self.generation == pings.CLASSIC
         span = spans[_VER if classic else _VERSION]
@@ -193,7 +185,7 @@ class Outline:
         if arrays is not None and self._table is table:
             edits += arrays
         else:
-            edits += [(start, to, kind == pings.KEYED) for start, to, kind in self._containers if kind != pings.ADDON]
+            edits += [(start, to, bool(kind & 1)) for start, to, kind in self._containers]
         edits.sort()
         return table.stored(data, edits, pings.MOST_HISTOGRAMS)
 
@@ -249,24 +241,14 @@ def look(data, version=None):
         return None
     if stored is None or not sound:
         return None
-    containers = _found(data, spans, generation)
-    return None if containers is None else Outline(data, spans, generation, stored, containers, table)
+    containers, base = spans[_HELD], INSIDE if generation == pings.UNIFIED else 0
+    if any(kind - base not in (0, 1) for _, _, kind in containers):
+        return None  # those of add-ons, or in a place for another generation
+    return Outline(data, spans, generation, stored, containers, table)
 
 
 def _is_object(data, span):
     return span is not None and data[span[0]] == 123
-
-
-def _found(data, spans, generation):
-    """[(start, end, kind), ...] of the histograms of a ping; None in doubt: not all are objects, or an add-on's."""
-    found = []
-    for slot, many, kind in _HELD[generation]:
-        span = spans[slot]
-        for start, to in () if span is None else span if many else (span,):
-            if data[start] != 123 or (to - start > 2 and (kind == pings.ADDON or data[start + 1] != 34)):
-                return None
-            found.append((start, to, kind))
-    return found
 
 
 def _table(version):

@@ -74,7 +74,8 @@ class Batch:
     def add(self, directory, line):
         """Add one stored line (with its newline) to a directory (relative to the store)."""
         self.records += 1
-        self.digest.update(b"%s\t%s" % (directory.encode(), line))
+        self.digest.update(b"%s\t" % directory.encode())
+        self.digest.update(line)
         if self.stored:
             return
         lines = self._pending.get(directory)

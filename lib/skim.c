@@ -34,7 +34,7 @@ typedef struct {
     const char *name;
     Py_ssize_t length;
     Py_ssize_t slot; /* -1: nothing to keep */
-    int keyed;       /* 0 plain histograms, 1 keyed ones, -1 something else */
+    int kind;        /* of a container of histograms: 0 plain ones, 1 keyed ones, 2 others, + 4 at will; else -1 */
     Node *node;      /* what is wanted inside, or NULL */
 } Child;
 
@@ -58,6 +58,7 @@ typedef struct {
     Names counted, first;
     PyObject *found; /* of the look that is going on */
     Py_ssize_t count, first_at, left;
+    PyObject *held;   /* [(start, end, kind), ...] of the containers that are not empty */
     PyObject *arrays; /* [(start, end, arrays as bytes), ...] of its histograms, NULL where that is not wanted or failed */
     struct Table *table;
 } Want;
@@ -284,6 +285,20 @@ static int keep_span(Want *want, Py_ssize_t slot, int many, Py_ssize_t start, Py
     return failed ? -1 : 1;
 }
 
+/* Count a container, and keep its span if something is in it; 0 in doubt. */
+static int hold(Want *want, int kind, const char *begin, const Text *t)
+{
+    want->count--;
+    if (*begin != '{' || (begin[1] != '"' && begin[1] != '}'))
+        return 0;
+    if (begin[1] == '}')
+        return 1;
+    PyObject *item = Py_BuildValue("nni", begin - t->start, t->p - t->start, kind);
+    int failed = !item || PyList_Append(want->held, item);
+    Py_XDECREF(item);
+    return failed ? -1 : 1;
+}
+
 static inline uint64_t hash_of(const char *name, Py_ssize_t length)
 {
     uint64_t h = 0x9e3779b97f4a7c15ull ^ (uint64_t)length, x;
@@ -350,10 +365,13 @@ static int object(Text *t, Want *want, const Node *node, int many)
                 }
         }
         const char *begin = t->p;
-        if (child && child->keyed >= 0 && want->arrays && (result = converted(t, want, child->keyed)) != 0) {
+        int container = child && child->kind >= 0;
+        if (container && !(child->kind & 2) && want->arrays && (result = converted(t, want, child->kind & 1)) != 0) {
             if (result < 0)
                 return result;
         } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL, many || (node && node->any))) != 1)
+            return result;
+        if (container && (result = hold(want, child->kind, begin, t)) != 1)
             return result;
         if (child && child->slot >= 0 &&
             (result = keep_span(want, child->slot, many || node->any, begin - t->start, t->p - t->start)) != 1)
@@ -462,7 +480,7 @@ static void free_node(Node *node)
     }
 }
 
-/* The node of a dict {name as bytes: (slot, keyed, dict or None)}; the name b"*" stands for all. */
+/* The node of a dict {name as bytes: (slot, kind, dict or None)}; the name b"*" stands for all. */
 static Node *make_node(PyObject *tree)
 {
     PyObject *name, *item;
@@ -479,7 +497,7 @@ static Node *make_node(PyObject *tree)
         PyObject *below;
         char *text;
         if (PyBytes_AsStringAndSize(name, &text, &child->length) || 
-            !PyArg_ParseTuple(item, "niO", &child->slot, &child->keyed, &below))
+            !PyArg_ParseTuple(item, "niO", &child->slot, &child->kind, &below))
             goto failed;
         child->name = text;
         node->n++;
@@ -850,6 +868,8 @@ static int converted(Text *t, Want *want, int keyed)
 {
     Text inner = *t;
     Out *out = &want->table->out;
+    if (word(t, "{}", 2)) /* stays */
+        return 1;
     out->p = out->start;
     int result = histograms(&inner, want->table, keyed, out, &want->left);
     if (result == 1) {
@@ -1011,9 +1031,9 @@ static PyTypeObject TableType = {
 /* ---- what a Want does ------------------------------------------------------------------------------------------ */
 
 /* look(data[, table, most]): [a span (start, end) or None for each slot, lists of spans below a `*`; how often the
- * counted names occur at any depth; where the value of the first of the others begins, or -1; the histograms as arrays
+ * counted names occur elsewhere than at a container; where the value of the first of the others begins, or -1; the histograms as arrays
  * of the table, [(start, end, bytes), ...], or None if one of them is in doubt, there is no table, or they are more],
- * or None for what is not strict JSON. */
+ * [(start, end, kind), ...] of the containers that are not empty], or None for what is not strict JSON. */
 static PyObject *want_look(Want *self, PyObject *args)
 {
     const char *start;
@@ -1026,10 +1046,10 @@ static PyObject *want_look(Want *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "a Table is expected");
         return NULL;
     }
-    PyObject *found = PyList_New(self->slots + 3);
+    PyObject *found = PyList_New(self->slots + 4);
     if (!found)
         return NULL;
-    for (Py_ssize_t i = 0; i < self->slots + 3; i++) {
+    for (Py_ssize_t i = 0; i < self->slots + 4; i++) {
         Py_INCREF(Py_None);
         PyList_SET_ITEM(found, i, Py_None);
     }
@@ -1039,6 +1059,7 @@ static PyObject *want_look(Want *self, PyObject *args)
     self->first_at = -1;
     self->table = (Table *)table;
     self->arrays = table == Py_None ? NULL : PyList_New(0);
+    PyList_SetItem(found, self->slots + 3, self->held = PyList_New(0));
     int result = whole(&t, self, self->root);
     self->found = NULL;
     if (result == 1 && !PyErr_Occurred()) {
