@@ -181,7 +181,7 @@ class Outline:
                 return None
             edits.append((len(data) - 1, len(data) - 1, made))
         table, arrays = _table(version), spans[_ARRAYS]
-        _GUESS.used(table)
+        _GUESSES.used(data, spans[_AT[pings.REVISION[self.generation]]], table)
         if arrays is not None and self._table is table:
             edits += arrays
         else:
@@ -210,23 +210,36 @@ def _made_info(type, application):
     return b',"info":' + jsonl.dumps(unified.info_of(document.parse(application), kind))
 
 
-class _Guess:
-    """Which Table a ping will need, before it is known: the last one, if that was needed twice in a row."""
+class _Guesses(dict):
+    """Which Table a ping will need, by the last revision that its text names: to be made sure of afterwards."""
 
-    table = last = None
+    NAME, MOST = b'"revision":"', 64
 
-    def used(self, table):
-        """Hear which one was needed."""
-        self.table = table if table is self.last else None
-        self.last = table
+    def of(self, data):
+        """The Table that a ping's text will most likely need, or None."""
+        at = data.rfind(self.NAME)
+        return None if at < 0 else self.get(self._url(data, at + len(self.NAME)))
+
+    def used(self, data, span, table):
+        """Hear which Table a ping needed, whose revision is written at a span (None: nowhere)."""
+        if span is not None:
+            url = self._url(data, span[0] + 1)
+            if self.get(url) is not table:
+                if len(self) >= self.MOST:
+                    self.clear()
+                self[url] = table
+
+    @staticmethod
+    def _url(data, start):
+        return data[start : data.find(b'"', start, start + 200)]
 
 
-_GUESS = _Guess()
+_GUESSES = _Guesses()
 
 
 def look(data, version=None):
     """The Outline of a ping's text, whose definitions may be known; None where only the reference way can tell."""
-    table = _GUESS.table if version is None else _table(version)
+    table = _GUESSES.of(data) if version is None else _table(version)
     spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
     if spans is None:
         return None
