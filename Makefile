@@ -5,6 +5,7 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.c lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,6 +19,8 @@ demo: .venv/installed ## run the main job on generated pings, in demo/
 test: .venv/tested ## set up, install missing system programs where possible, run all tests
 	@tests/system-programs
 	$(BIN)/python -m pytest
+	@for tier in fast plain reference; do echo "the $$tier tier:"; \
+	TEL_TIER=$$tier $(BIN)/python -m pytest -q $(addprefix tests/test_,$(TIERED:=.py)) || exit; done
 
 check: .venv/tested lint ## lint, and see that the manual pages are fresh and clean
 	@$(BIN)/python man/make --check

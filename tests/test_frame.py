@@ -1,7 +1,9 @@
 """The shape of the tree: what may import what, how fast a tool starts, what the README promises."""
 
 import ast
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -111,3 +113,23 @@ def test_the_project_speaks_of_itself_alone():
     for name in files:
         text = (ROOT / name).read_bytes() if (ROOT / name).exists() else b""
         assert b"/work/" + b"main" not in text and b"/work/" + b"shared" not in text, name
+
+
+@pytest.mark.slow
+def test_it_installs_and_runs_without_a_compiler(tmp_path):
+    files = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True).stdout
+    for name in files.split():
+        if (ROOT / name).exists() and not name.startswith("tests/"):
+            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "tree" / name)
+    pip = [sys.executable, "-m", "pip", "-q", "install", "--no-deps", "--no-build-isolation", "--target"]
+    without = {**os.environ, "CC": "/bin/false", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([*pip, str(tmp_path / "site"), str(tmp_path / "tree")], env=without, check=True)
+    assert not list((tmp_path / "site").rglob("*.so"))
+    code = "import sys; sys.argv[0] = 'tel-convert'; from tel.filters.convert import main; sys.exit(main())"
+    environment = {**without, "PYTHONPATH": str(tmp_path / "site"), "TEL_TIER": ""}
+    record = b'{"id":"a","date":"20130901","info":{},"revision":null,"ping":{"ver":1,"info":{},"histograms":{}}}\n'
+    for words, expected in (["--version"], b"(fast tier)"), ([], b'"ping":{"ver":2,'):
+        run = [sys.executable, "-c", code, *words]
+        done = subprocess.run(run, input=record, env=environment, capture_output=True, cwd=tmp_path)
+        assert done.returncode == 0 and (expected in done.stdout or b"(plain tier)" in done.stdout), done
