@@ -51,6 +51,11 @@ def active():
     return _tier().name
 
 
+def use(name):
+    """Use another tier from now on. Raises UsageError for one that cannot be had here."""
+    _CHOSEN[:] = [_choose(name)]
+
+
 class _Reference:
     name = REFERENCE
 
@@ -97,7 +102,7 @@ def _choose(name):
     if name and name not in TIERS:
         raise UsageError(f"TEL_TIER is {name[:40]!r}; there are {', '.join([*TIERS, REFERENCE])}")
     for tier in [name] if name else TIERS:
-        if _is_there(tier):
+        if is_there(tier):
             return _Tier(tier)
     raise UsageError(f"TEL_TIER is {name}, which is not to be had here: {_WANTING[name]}")
 
@@ -105,7 +110,7 @@ def _choose(name):
 _WANTING = {"compiled": "tel was installed without a C compiler", "fast": "msgspec is missing (the extra tel[fast])"}
 
 
-def _is_there(tier):
+def is_there(tier):
     """Whether a tier can be had, found out without importing more than must be."""
     if tier == "compiled":
         try:
