@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import json_values, raw_pings
-from test_properties import Kept, OneVersion
 from tel import convert, jsonl, pings, records, resolve, sample, tiers, validate
-from tel.definitions import define, load
+from tel.definitions import load
 from tel.errors import BadData
+from test_properties import Kept, OneVersion
 
 MUTATIONS = int(os.environ.get("TEL_MUTATIONS", "20000")) // 8
 QUICK = [name for name in tiers.TIERS if tiers.is_there(name)]
