@@ -47,7 +47,7 @@ def work(run):
     if not options["--check"]:
         run.filter(lambda records: validate.validate(records, cache, sieve))
         return exits.OK
-    for _ in validate.validate(run.records(), cache, sieve):
+    for _ in run.stage(lambda records: validate.validate(records, cache, sieve)):
         pass
     return exits.NO if run.stats.rejected or run.stats.dropped else exits.OK
 

@@ -187,7 +187,11 @@ class Run:
 
     def records(self, named=True):
         """Yield the Records of all inputs, as `lines` does; lines that are none are rejected."""
-        for where, line in self.all_lines(named=named):
+        return self.parsed_all(self.all_lines(named=named))
+
+    def parsed_all(self, pairs):
+        """Yield the Records of (where, line) pairs; lines that are none are rejected."""
+        for where, line in pairs:
             record = self.parsed(where, line)
             if record is not None:
                 yield record

@@ -66,13 +66,13 @@ class Ends:
                 self._marks.append(written())
         self._judge(name, self.read - start, promised, len(self.received) > heard, given())
 
-    def hear(self, lines, name, read, written):
+    def hear(self, lines, name, read, written, given=False):
         """Take in, at once, that `read` lines came and these end record lines after them, `written` lines being out."""
         ends = [parse(line) for line in lines]
         self.read += read
         self.received += ends
         self._marks += [written] * len(ends)
-        self._judge(name, read, sum(end["records"] for end in ends), bool(ends), False)
+        self._judge(name, read, sum(end["records"] for end in ends), bool(ends), given)
 
     def _judge(self, name, read, promised, heard, given):
         if heard and read != promised:
