@@ -99,7 +99,7 @@ class Record:
         b'{"id":"a","date":"20130901","info":{},"ping":{"ver":1}}'
         """
         head = self.head if self.head is not None else jsonl.dumps(self.small)[:-1]
-        return head + SPLIT + self.ping + b"}"
+        return b"".join((head, SPLIT, self.ping, b"}"))
 
 
 def _opened(ping):
@@ -124,16 +124,18 @@ def parse(line, where=None):
 
 def _split(line, where):
     """The record by splitting its bytes, or None where only a full parse can tell."""
-    head, found, ping = line.partition(SPLIT)
-    if not found or not ping.startswith(b"{") or not ping.endswith(b"}}"):
+    at = line.find(SPLIT)
+    start = at + len(SPLIT)
+    if at < 0 or not line.startswith(b"{", start) or not line.endswith(b"}}") or len(line) < start + 3:
         return None
+    head = line[:at]
     try:
         small = jsonl.loads(head + b"}")
     except BadData:
         return None
     if not _is_small(small):
         return None
-    return Record(small, ping[:-1], where, head, line)
+    return Record(small, line[start:-1], where, head, line)
 
 
 def _whole(line, where):

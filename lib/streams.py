@@ -14,6 +14,7 @@ from tel import compress
 from tel.errors import BadData, IOFailed, NoInput
 
 BLOCK = 1 << 18
+LONG = 4096  # bytes of a line that is written without its end
 COMPRESSED_BLOCK = 1 << 16
 MAX_LINE = 32 << 20
 STDIN = "-"
@@ -153,8 +154,8 @@ def lines(blocks, limit=MAX_LINE):
         block = next(blocks, None)
         if block is None:
             break
-        head, newline, tail = block.partition(b"\n")
-        if not newline:
+        head, *whole = block.split(b"\n")
+        if not whole:
             rest.append(block)
             held += len(block)
             if held > limit:
@@ -163,9 +164,8 @@ def lines(blocks, limit=MAX_LINE):
                 blocks, rest, held = itertools.chain(after, blocks), [], 0
             continue
         rest.append(head)
-        first = b"".join(rest)
-        *whole, last = tail.split(b"\n")
-        for line in (first, *whole):
+        last = whole.pop()
+        for line in (b"".join(rest), *whole):
             yield line if len(line) <= limit else Overlong(limit, iter((line,)))
         rest, held = ([last], len(last)) if last else ([], 0)
     if held:
@@ -216,7 +216,11 @@ class Output:
 
     def line(self, data):
         """Write one line, adding its `\\n`."""
-        self.write(data + b"\n")
+        if self._unbuffered or len(data) < LONG:
+            self.write(data + b"\n")
+        else:  # a long one is not copied for that
+            self.write(data)
+            self.write(b"\n")
 
     def close(self):
         """Flush and close; the last bytes may fail too. What failed before is not tried again."""
