@@ -34,8 +34,9 @@ lint: .venv/tested ## look for mistakes in the Python code
 man: .venv/installed ## make man/tel-*.1 from the tools' docstrings
 	@$(BIN)/python man/make
 
+# BENCH may name sections and options: see tests/bench/run --help.
 bench: .venv/tested ## measure speed as ratios to other programs
-	@$(BIN)/python tests/bench/run
+	@$(BIN)/python tests/bench/run $(BENCH)
 
 accept: .venv/tested ## make what the tools print now the expected output of all cases
 	@TEL_ACCEPT=1 $(BIN)/python -m pytest -q tests/test_cases.py

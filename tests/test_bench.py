@@ -1,0 +1,77 @@
+"""The measuring works: each section gives its table, and the peers answer what the suite does."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import tools
+
+RUN = pathlib.Path(__file__).parent / "bench" / "run"
+TITLES = {
+    "floors": "Floors",
+    "chain": "resolve, validate, convert, persist",
+    "tools": "Each tool alone",
+    "convert": "Converting histograms",
+    "histogram": "One histogram summed by channel and version",
+    "os-count": "Pings counted by operating system",
+    "histograms": "All histograms summed by channel and version",
+    "firefox-23": "Real pings of Firefox 23",
+    "firefox-153": "Real pings of Firefox 153",
+    "start": "Start",
+}
+COMPARED = ("convert", "histogram", "os-count", "histograms")
+
+
+def bench(cache, *words):
+    """A run of the bench over very little, with the tools that this test has."""
+    tools.put_on_path()
+    done = subprocess.run([sys.executable, RUN, "--check", "--cache", cache, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """(what a run of all sections prints, its line of history)."""
+    cache = tmp_path_factory.mktemp("bench")
+    printed = bench(str(cache))
+    (line,) = (cache / "history.ndjson").read_text(encoding="utf-8").splitlines()
+    return printed, json.loads(line)
+
+
+def test_each_section_has_a_table(measured):
+    printed, history = measured
+    names = [name for name in TITLES if os.environ.get("TEL_CORPUS") or not name.startswith("firefox")]
+    assert list(history["sections"]) == names
+    for name in names:
+        table = printed[printed.index(f"## {TITLES[name]}\n") :].split("\n\n")[1].splitlines()
+        assert len(table) >= 2 + len(history["sections"][name])
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_peers_answer_what_the_suite_does(measured):
+    _, history = measured
+    for name in COMPARED:
+        answers = {what: found["same"] for what, found in history["sections"][name].items() if "ujson" not in what}
+        assert len(answers) >= 3 and all(answers.values()), answers
+
+
+def test_the_unit_is_one(measured):
+    _, history = measured
+    for name, rows in history["sections"].items():
+        if name != "start":
+            unit = rows["ujson: parse and drop the raw lines"]
+            assert unit["ratio"] == 1 and unit["cpu_per_gb"] > 0 and unit["peak"] > 1e6
+
+
+def test_sections_can_be_chosen_and_data_are_kept(tmp_path):
+    assert "## Floors" in bench(str(tmp_path), "floors")
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sample-*/raw")}
+    printed = bench(str(tmp_path), "floors")
+    assert made and made == {path: path.stat().st_mtime_ns for path in tmp_path.glob("sample-*/raw")}
+    assert printed.count("\n## ") == 1 and len((tmp_path / "history.ndjson").read_text().splitlines()) == 2
