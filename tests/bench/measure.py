@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).parent
 UNSET = ("TEL_TIER", "TEL_HISTOGRAMS", "TEL_DEBUG", "PYTHONUNBUFFERED")
@@ -37,13 +38,11 @@ def once(command, folder, output=subprocess.DEVNULL):
             return Used(**json.load(file))
 
 
-def interleaved(tasks, runs):
-    """The median Used of each of some tasks, {name: (command, folder)}, that run in turn."""
-    found = {name: [] for name in tasks}
-    for _ in range(runs):
-        for name, (command, folder) in tasks.items():
-            found[name].append(once(command, folder))
-    return {name: median(used) for name, used in found.items()}
+def interleaved(tasks, runs, at_once=1):
+    """The median Used of each of some tasks, {name: (command, folder)}, that run in turn, or several at once."""
+    with ThreadPoolExecutor(at_once) as pool:
+        rounds = [list(pool.map(lambda task: once(*task), tasks.values())) for _ in range(runs)]
+    return {name: median(used) for name, used in zip(tasks, zip(*rounds))}
 
 
 def median(used):
