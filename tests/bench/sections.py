@@ -157,7 +157,7 @@ def all_histograms():
             (
                 "jq \\| mawk",
                 f"{PINGS} | jq -r -f $PEERS/histograms.jq | mawk -f $PEERS/sums.awk",
-                SMALL,
+                LITTLE,
                 ("jq", "mawk"),
             ),
             ("Miller", f"{PINGS} | mlr --ijson --ocsv put -q -f $PEERS/histogram.mlr", LITTLE, ("mlr",)),
