@@ -401,6 +401,7 @@ static int array(Text *t, Want *want, const Node *node, int many)
             t->p += 8;
         while (t->end - t->p >= 2 && (unsigned)(t->p[0] - '0') < 10 && t->p[1] == ',')
             t->p += 2;
+        space(t);
         int result = value(t, want, node && node->any ? node->children[0].node : NULL, many || node);
         if (result != 1)
             return result;
