@@ -27,35 +27,36 @@ REVISION_URL = (
 )
 
 
-def parse_raw(line, date, make_ids=False):
+def parse_raw(line, date, look, make_ids=False):
     """(Record, Outline of its ping, whether the line was raw) of a line: a record, a bare ping, or `<id> TAB <json>`.
 
-    A bare ping needs an id of its own (`version` 4 has one) unless `make_ids`. Raises BadData: `no_tab`, `no_id`,
-    `bad_id`, `not_json`, `not_an_object`, `missing_info`, `unknown_version`.
+    `look` is a Resolver's, which sees the Outline of most pings without parsing them. A bare ping needs an id of its
+    own (`version` 4 has one) unless `make_ids`. Raises BadData: `no_tab`, `no_id`, `bad_id`, `not_json`,
+    `not_an_object`, `missing_info`, `unknown_version`.
     """
     text = line.strip(b" \r")
     if text.startswith(b"{"):
-        return _parse_object(line, text, date, make_ids)
+        return _parse_object(text, date, look, make_ids)
     id, tab, text = line.partition(b"\t")
     if not tab:
         raise BadData("no_tab", "neither JSON nor <id> TAB <json>: no tab in the line")
     text = text.strip(b" \t\r")
-    return (*_record(pings.check_id(jsonl.text(id)), date, text, _outline(text)), True)
+    return (*_record(pings.check_id(jsonl.text(id)), date, text, look(text) or pings.outline(_ping(text))), True)
 
 
-def _parse_object(line, text, date, make_ids):
+def _parse_object(text, date, look, make_ids):
     if text.startswith((b'{"id":', b'{"date":')) and records.SPLIT in text:
         try:
             record = records.parse(text)
         except BadData:
             pass
         else:
-            return _checked(record)
-    outline = tiers.look(text)
+            return _checked(record, look)
+    outline = look(text)
     if not outline:
         ping = _ping(text)
         if "ver" not in ping and "version" not in ping and "ping" in ping:
-            return _checked(records.parse(text))
+            return _checked(records.parse(text), look)
         outline = pings.outline(ping)
     id = outline.id
     if not isinstance(id, str):
@@ -65,8 +66,8 @@ def _parse_object(line, text, date, make_ids):
     return (*_record(pings.check_id(id), date, text, outline), True)
 
 
-def _checked(record):
-    outline = record.outline = tiers.look(record.ping)
+def _checked(record, look):
+    outline = record.outline = look(record.ping) or False
     if not outline:
         outline = pings.outline(
             record.document().value
@@ -87,10 +88,6 @@ def content_id(data):
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
-def _outline(text):
-    return tiers.look(text) or pings.outline(_ping(text))
-
-
 def _ping(text):
     ping = jsonl.loads(text)
     if not isinstance(ping, dict):
@@ -100,8 +97,7 @@ def _ping(text):
 
 def _record(id, date, text, outline):
     record = Record({"id": id, "date": date, "info": outline.info}, text, sound=True)
-    if outline.__class__ is not pings.Outline:
-        record.outline = outline
+    record.outline = outline.__class__ is not pings.Outline and outline
     return record, outline
 
 
@@ -116,6 +112,17 @@ class Resolver:
     def __init__(self, cache, server=None, channels=CHANNELS, only_revision=False):
         self.cache, self.server, self.channels, self.only_revision = cache, server, channels, only_revision
         self._revisions, self._builds = {}, {}
+
+    def look(self, ping):
+        """A tier's Outline of a ping's bytes; None in doubt, and where the text of its histograms may be no JSON."""
+        outline = tiers.look(ping)
+        if not outline or outline.proven:
+            return outline
+        try:
+            version = self.cache.of_record(self.revision(outline, outline.info))
+        except BadData:  # which may not be the first thing that is wrong
+            return None
+        return outline if outline.stored_text(version) else None
 
     def revision(self, outline, info):
         """The record's `revision` for the outline of its ping and its info: what was found, or None without histograms.
@@ -222,9 +229,8 @@ def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=F
         try:
             whole = streams.held(line)
             text = whole.decode(errors="replace").encode() if replace else whole
-            record, outline, raw = parse_raw(text, date, make_ids)
+            record, outline, raw = parse_raw(text, date, resolver.look, make_ids)
             revision = resolver.revision(outline, record.info)
-            prove(record, outline, revision, resolver.cache)
             if revision and revision["by"] in ("buildid", "version"):
                 record = with_revision(record, outline.generation, revision)
         except BadData as error:
@@ -235,17 +241,6 @@ def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=F
         seen.records += not raw
         record.came(where, line)
         yield record.with_fields(revision=revision)
-
-
-def prove(record, outline, revision, cache):
-    """Make sure that a ping is strict JSON where its outline has not. Raises BadData.
-
-    A ping that a tier can convert is; whoever converts it afterwards finds that done.
-    """
-    if outline.__class__ is pings.Outline or outline.proven or (outline.stored_text(cache.of_record(revision))):
-        return
-    record.outline = False
-    record.document()
 
 
 def with_revision(record, generation, revision):

@@ -112,9 +112,10 @@ class Sieve:
         outline = record.outline
         if not outline or outline.stored:
             return None
-        pings.check_id(record.id)
         stored = outline.stored_text(version if outline.carries else None)
-        record.sound = record.sound or stored is not None
+        if stored is not None:
+            pings.check_id(record.id)
+            record.sound = True
         return stored
 
     def sift(self, record, document, cache, check, change=None):
