@@ -12,11 +12,12 @@ from tel import document, jsonl, pings
 from tel.errors import BadData
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
+MOST_BRACKETS = 400  # opened beside the histograms: what is nested so deeply, the reference may refuse
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
 _STATISTICS = re.compile(
     rf'(?:sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
-    rf'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?(?:\n|\Z))*'
+    rf'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?(?:\n|\Z))+'
 ).fullmatch
 _MISSING = {0: ",-1,-1,-1,-1", 2: ",-1,-1", 4: ""}  # behind a text of so many commas: the statistics that it lacks
 _LEADING_ZERO = re.compile(":0[0-9]").search
@@ -89,7 +90,7 @@ class Heads:
             return None
         tails = pieces[1::2]
         statistics = self._statistics(tails)
-        if statistics is None:
+        if statistics is None or len(statistics) != len(tails):
             return None
         find = self._entries.get
         for head, rest in zip(pieces[::2], statistics):
@@ -172,6 +173,8 @@ def look(data, version=None, tier="plain", heads=Heads):
     if spans is None:
         return None
     rest = _marked(source, spans)
+    if rest.count("[") + rest.count("{") > MOST_BRACKETS:
+        return None
     try:
         value = document.parsed(rest)
         if value.get(pings.PLAIN) != _MARK or value.get("ver") != _MARK:
