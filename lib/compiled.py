@@ -43,6 +43,7 @@ _WHOLE = {("info",), ("application",), ("payload",)}  # wanted as they are, besi
 
 
 _KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
+HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
 INSIDE = 4  # added to the kind of what lies below the payload
 
 
@@ -177,7 +178,7 @@ class Outline:
         edits = [(*span, b"2" if classic else b"5")]
         if not classic:
             made = self._made_info()
-            if made is None or data[-1:] != b"}" or data[-2] in b" \t\r":
+            if made is None or data[-1:] != b"}" or data[-2] in b" \t\r\n":
                 return None
             edits.append((len(data) - 1, len(data) - 1, made))
         table, arrays = _table(version), spans[_ARRAYS]
@@ -274,7 +275,8 @@ def _table(version):
 
 
 def _made(known):
-    layouts = list(dict.fromkeys(layout for definition in known.values() for layout in definition.layouts))
+    layouts = dict.fromkeys(layout for definition in known.values() for layout in definition.layouts)
+    layouts = [layout for layout in layouts if max(layout.high, *layout.bounds) <= HIGHEST]
     number = {layout: at for at, layout in enumerate(layouts)}
     entries = [
         (
@@ -283,12 +285,17 @@ def _made(known):
             None
             if definition.keys is None
             else frozenset(key.encode(errors="surrogatepass") for key in definition.keys),
-            tuple(number[layout] for layout in definition.layouts),
+            _numbers(definition.layouts, number),
         )
         for name, definition in known.items()
-        if len(definition.layouts) <= 8
     ]
     return Table([(layout.types, layout.low, layout.high, layout.bounds) for layout in layouts], entries)
+
+
+def _numbers(layouts, number):
+    """The numbers of layouts; none at all, so that nothing fits, where the module cannot hold them."""
+    fit = len(layouts) <= MOST_LAYOUTS and all(layout in number for layout in layouts)
+    return tuple(number[layout] for layout in layouts) if fit else ()
 
 
 _EMPTY = Table([], [])

@@ -13,11 +13,12 @@ _DECODER = jsonl.decoder(jsonl.Real)
 class Document:
     """A parsed JSON object, `value`, and its text.
 
-    The values of all members of certain `names`, and that of the first member of one of the names in `first`, are cut
-    out of the text before the rest is parsed, with marks in their place that no input can hold. `holders(value)` tells
-    the objects that may have such members; a part is spliced only if its mark came back in one of these (a `first` in
-    the outermost). Where that fails, or a name is written with escapes or twice, the whole object is printed anew when
-    something changes. Numbers keep their digits either way (jsonl.Real). Raises BadData for what is not strict JSON.
+    The values of all members of certain `names`, and that of the first member outside them that has one of the names
+    in `first`, are cut out of the text before the rest is parsed, with marks in their place that no input can hold.
+    `holders(value)` tells the objects that may have such members; a part is spliced only if its mark came back in one
+    of these (a `first` in the outermost). Where that fails, or a name is written with escapes or twice, the whole
+    object is printed anew when something changes. Numbers keep their digits either way (jsonl.Real). Raises BadData
+    for what is not strict JSON.
 
     >>> document = Document(b'{"ver": 1, "x": 1e5}', first=("ver",))
     >>> document.set(document.value, "ver", 2)
@@ -38,10 +39,11 @@ class Document:
 
     def _open(self, source, names, first, holders):
         """The object, its text cut up; None where that cannot be done safely."""
-        pieces, texts, opened, start = [], [], [], 0
+        pieces, texts, opened, start, found = [], [], [], 0, False
         try:
-            for at in cuts(source, names, first):
-                if at >= start:
+            for at, is_first in cuts(source, names, first):
+                if at >= start and not (is_first and found):
+                    found = found or is_first
                     pieces.append(source[start:at])
                     value, start = _DECODER.scan_once(source, at)
                     opened.append(value)
@@ -117,14 +119,12 @@ def extended(data, members):
 
 
 def cuts(source, names, first):
-    """Where the values of all `"name":` of a text begin, and that of the first of some others, in order.
+    """Where the values of all `"name":` of a text begin, and whether the name is one of `first`, in order.
 
-    >>> cuts('{"v":1,"w":2,"a": {"a":3}}', ("a",), ("v", "w"))
-    [5, 18, 23]
+    >>> cuts('{"v":1,"a": {"v":3}}', ("a",), ("v", "w"))
+    [(5, True), (12, False), (17, True)]
     """
-    found = [at for name in names for at in _values(source, name)]
-    firsts = [next(_values(source, name), None) for name in first]
-    return sorted(found + sorted(at for at in firsts if at is not None)[:1])
+    return sorted((at, name in first) for name in (*names, *first) for at in _values(source, name))
 
 
 def _values(source, name):

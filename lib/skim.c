@@ -366,13 +366,17 @@ static int object(Text *t, Want *want, const Node *node, int many)
         }
         const char *begin = t->p;
         int container = child && child->kind >= 0;
+        Py_ssize_t first_at = want ? want->first_at : 0;
         if (container && !(child->kind & 2) && want->arrays && (result = converted(t, want, child->kind & 1)) != 0) {
             if (result < 0)
                 return result;
         } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL, many || (node && node->any))) != 1)
             return result;
-        if (container && (result = hold(want, child->kind, begin, t)) != 1)
-            return result;
+        if (container) {
+            want->first_at = first_at; /* what lies in there is none of its */
+            if ((result = hold(want, child->kind, begin, t)) != 1)
+                return result;
+        }
         if (child && child->slot >= 0 &&
             (result = keep_span(want, child->slot, many || node->any, begin - t->start, t->p - t->start)) != 1)
             return result;
@@ -482,7 +486,7 @@ static void free_node(Node *node)
 }
 
 /* The node of a dict {name as bytes: (slot, kind, dict or None)}; the name b"*" stands for all. */
-static Node *make_node(PyObject *tree)
+static Node *make_node(PyObject *tree, Py_ssize_t slots)
 {
     PyObject *name, *item;
     Py_ssize_t at = 0;
@@ -497,13 +501,17 @@ static Node *make_node(PyObject *tree)
         Child *child = &node->children[node->n];
         PyObject *below;
         char *text;
-        if (PyBytes_AsStringAndSize(name, &text, &child->length) || 
+        if (PyBytes_AsStringAndSize(name, &text, &child->length) ||
             !PyArg_ParseTuple(item, "niO", &child->slot, &child->kind, &below))
             goto failed;
         child->name = text;
         node->n++;
         node->any |= child->length == 1 && *child->name == '*';
-        if (below != Py_None && !(child->node = make_node(below)))
+        if (child->slot >= slots) {
+            PyErr_SetString(PyExc_ValueError, "no such slot");
+            goto failed;
+        }
+        if (below != Py_None && !(child->node = make_node(below, slots)))
             goto failed;
     }
     return node;
@@ -529,17 +537,18 @@ static int make_names(Names *names, PyObject *tuple)
     return 0;
 }
 
-static int want_init(Want *self, PyObject *args, PyObject *kwargs)
+/* Want({name as bytes: (slot, kind, what is wanted inside or None)}, how many slots, counted names, first names) */
+static PyObject *want_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *tree, *counted, *first;
+    Want *self = (Want *)type->tp_alloc(type, 0);
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "OnOO", &tree, &self->slots, &counted, &first))
-        return -1;
-    self->keep = Py_BuildValue("OOO", tree, counted, first);
-    if (!self->keep || make_names(&self->counted, counted) || make_names(&self->first, first))
-        return -1;
-    self->root = make_node(tree);
-    return self->root ? 0 : -1;
+    if (self && PyArg_ParseTuple(args, "OnOO", &tree, &self->slots, &counted, &first) &&
+        (self->keep = Py_BuildValue("OOO", tree, counted, first)) && !make_names(&self->counted, counted) &&
+        !make_names(&self->first, first) && (self->root = make_node(tree, self->slots)))
+        return (PyObject *)self;
+    Py_XDECREF(self);
+    return NULL;
 }
 
 static void want_dealloc(Want *self)
@@ -897,6 +906,8 @@ static PyObject *table_stored(Table *self, PyObject *args)
         return NULL;
     Out *out = &self->out;
     out->p = out->start;
+    if (out_room(out, length + 1))
+        return NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(edits); i++) {
         Py_ssize_t from, to;
         PyObject *what;
@@ -931,7 +942,7 @@ static PyObject *table_stored(Table *self, PyObject *args)
 
 static void table_dealloc(Table *self)
 {
-    for (Py_ssize_t i = 0; self->layouts && i < self->n_layouts; i++)
+    for (Py_ssize_t i = 0; self->layouts && i <= self->n_layouts; i++)
         PyMem_Free(self->layouts[i].bounds);
     PyMem_Free(self->layouts);
     PyMem_Free(self->entries);
@@ -962,7 +973,8 @@ static int fill_layout(Layout *layout, PyObject *item)
 static int fill_entry(Entry *entry, PyObject *item, Py_ssize_t n_layouts)
 {
     PyObject *numbers;
-    if (!PyArg_ParseTuple(item, "y#pOO!", &entry->name, &entry->length, &entry->keyed, &entry->keys, &PyTuple_Type, &numbers))
+    if (!PyArg_ParseTuple(item, "y#pOO!", &entry->name, &entry->length, &entry->keyed, &entry->keys, &PyTuple_Type,
+                          &numbers))
         return -1;
     entry->layouts = (int)PyTuple_GET_SIZE(numbers);
     if (entry->layouts > 8 || !(entry->keys == Py_None || PyFrozenSet_Check(entry->keys))) {
@@ -979,13 +991,8 @@ static int fill_entry(Entry *entry, PyObject *item, Py_ssize_t n_layouts)
     return 0;
 }
 
-/* Table([(types, low, high, bounds), ...], [(name, keyed, frozenset of keys or None, (number of layout, ...)), ...]) */
-static int table_init(Table *self, PyObject *args, PyObject *kwargs)
+static int fill_table(Table *self, PyObject *layouts, PyObject *entries)
 {
-    PyObject *layouts, *entries;
-    (void)kwargs;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &layouts, &PyList_Type, &entries))
-        return -1;
     self->keep = Py_BuildValue("NN", PyList_AsTuple(layouts), PyList_AsTuple(entries));
     Py_ssize_t n = PyList_GET_SIZE(entries), size = 16;
     while (size < 3 * n)
@@ -1014,6 +1021,19 @@ static int table_init(Table *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* Table([(types, low, high, bounds), ...], [(name, keyed, frozenset of keys or None, (number of layout, ...)), ...]) */
+static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *layouts, *entries;
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &layouts, &PyList_Type, &entries))
+        return NULL;
+    Table *self = (Table *)type->tp_alloc(type, 0);
+    if (self && fill_table(self, layouts, entries))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
 static PyMethodDef table_methods[] = {
     {"stored", (PyCFunction)table_stored, METH_VARARGS, "A ping's text with its histograms as arrays, or None in doubt."},
     {NULL, NULL, 0, NULL},
@@ -1023,8 +1043,7 @@ static PyTypeObject TableType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Table",
     .tp_basicsize = sizeof(Table),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)table_init,
+    .tp_new = table_new,
     .tp_dealloc = (destructor)table_dealloc,
     .tp_methods = table_methods,
 };
@@ -1087,8 +1106,7 @@ static PyTypeObject WantType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Want",
     .tp_basicsize = sizeof(Want),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)want_init,
+    .tp_new = want_new,
     .tp_dealloc = (destructor)want_dealloc,
     .tp_methods = want_methods,
 };
