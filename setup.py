@@ -35,8 +35,8 @@ setup(
     package_data={"tel": ["data/*.json"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
     ext_modules=[  # without a C compiler the other tiers serve
-        Extension("tel._skim", ["lib/skim.c"], optional=True),
-        Extension("tel._sums", ["lib/sums.c"], optional=True),
+        Extension("tel._skim", ["lib/skim.c"], depends=["lib/hash.h"], optional=True),
+        Extension("tel._sums", ["lib/sums.c"], depends=["lib/hash.h"], optional=True),
     ],
     extras_require={"fast": ["msgspec"], "test": ["pytest", "hypothesis", "mercurial", "msgspec"]},
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},

@@ -6,13 +6,11 @@
  * Want(tree, slots, counted, first).look(data)  spans of the members that a tree of names asks for
  * strict(data)                                  whether a text is strict JSON, one object
  * Table(layouts, entries).stored(data, edits)   a ping's text with histograms as arrays and other edits
- * Sums(names).add(data, start, end)             adds up the arrays of a `histograms` object
  */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <stdint.h>
-#include <string.h>
+#include "hash.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -262,27 +260,10 @@ static inline int word(Text *t, const char *text, Py_ssize_t length)
     return 1;
 }
 
-static int keep_span(Want *want, Py_ssize_t slot, int many, Py_ssize_t start, Py_ssize_t end)
+static int keep_span(Want *want, Py_ssize_t slot, Py_ssize_t start, Py_ssize_t end)
 {
     PyObject *span = Py_BuildValue("(nn)", start, end);
-    if (!span)
-        return -1;
-    if (!many) {
-        Py_SETREF(((PyListObject *)want->found)->ob_item[slot], span);
-        return 1;
-    }
-    PyObject *list = PyList_GET_ITEM(want->found, slot);
-    if (list == Py_None) {
-        list = PyList_New(0);
-        if (!list) {
-            Py_DECREF(span);
-            return -1;
-        }
-        Py_SETREF(((PyListObject *)want->found)->ob_item[slot], list);
-    }
-    int failed = PyList_Append(list, span);
-    Py_DECREF(span);
-    return failed ? -1 : 1;
+    return span ? PyList_SetItem(want->found, slot, span) : -1;
 }
 
 /* Count a container, and keep its span if something is in it; 0 in doubt. */
@@ -299,36 +280,39 @@ static int hold(Want *want, int kind, const char *begin, const Text *t)
     return failed ? -1 : 1;
 }
 
-static inline uint64_t hash_of(const char *name, Py_ssize_t length)
-{
-    uint64_t h = 0x9e3779b97f4a7c15ull ^ (uint64_t)length, x;
-    for (; length >= 8; name += 8, length -= 8) {
-        memcpy(&x, name, 8);
-        h = (h ^ x) * 0xff51afd7ed558ccdull;
-        h ^= h >> 32;
-    }
-    for (x = 0; length > 0; length--)
-        x = x << 8 | (unsigned char)name[length - 1];
-    h = (h ^ x) * 0xc4ceb9fe1a85ec53ull;
-    return h ^ h >> 29;
-}
-
 #define ZEROS_32 "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
 
-static int value(Text *t, Want *want, const Node *node, int many);
+static int value(Text *t, Want *want, const Node *node);
 static int converted(Text *t, Want *want, int keyed);
 
+/* Past the bracket that closes an object or array, if it is next but for white space. */
+static inline int closed(Text *t, char bracket)
+{
+    space(t);
+    if (t->p >= t->end || *t->p != bracket)
+        return 0;
+    t->p++;
+    return 1;
+}
+
+/* Past the comma before another member, and white space. */
+static inline int followed(Text *t)
+{
+    if (t->p >= t->end || *t->p != ',')
+        return 0;
+    t->p++;
+    space(t);
+    return 1;
+}
+
 /* The rest of an object behind its brace. */
-static int object(Text *t, Want *want, const Node *node, int many)
+static int object(Text *t, Want *want, const Node *node)
 {
     uint64_t seen = 0, hashes[64];
     int named = 0;
-    space(t);
-    if (t->p < t->end && *t->p == '}') {
-        t->p++;
+    if (closed(t, '}'))
         return 1;
-    }
-    for (;;) {
+    do {
         const char *name = t->p + 1;
         int kind = string(t), result;
         Py_ssize_t length = t->p - name - 1;
@@ -370,60 +354,42 @@ static int object(Text *t, Want *want, const Node *node, int many)
         if (container && !(child->kind & 2) && want->arrays && (result = converted(t, want, child->kind & 1)) != 0) {
             if (result < 0)
                 return result;
-        } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL, many || (node && node->any))) != 1)
+        } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL)) != 1)
             return result;
         if (container) {
             want->first_at = first_at; /* what lies in there is none of its */
             if ((result = hold(want, child->kind, begin, t)) != 1)
                 return result;
         }
-        if (child && child->slot >= 0 &&
-            (result = keep_span(want, child->slot, many || node->any, begin - t->start, t->p - t->start)) != 1)
-            return result;
-        space(t);
-        if (t->p >= t->end)
-            return 0;
-        if (*t->p == '}') {
-            t->p++;
+        if (child && child->slot >= 0 && keep_span(want, child->slot, begin - t->start, t->p - t->start))
+            return -1;
+        if (closed(t, '}'))
             return 1;
-        }
-        if (*t->p++ != ',')
-            return 0;
-        space(t);
-    }
+    } while (followed(t));
+    return 0;
 }
 
-static int array(Text *t, Want *want, const Node *node, int many)
+static int array(Text *t, Want *want, const Node *node)
 {
-    space(t);
-    if (t->p < t->end && *t->p == ']') {
-        t->p++;
+    if (closed(t, ']'))
         return 1;
-    }
-    for (;;) {
+    do {
         while (t->end - t->p >= 8 && !memcmp(t->p, ZEROS_32, 8)) /* stored histograms are made of such */
             t->p += 8;
         while (t->end - t->p >= 2 && (unsigned)(t->p[0] - '0') < 10 && t->p[1] == ',')
             t->p += 2;
         space(t);
-        int result = value(t, want, node && node->any ? node->children[0].node : NULL, many || node);
+        int result = value(t, want, node && node->any ? node->children[0].node : NULL);
         if (result != 1)
             return result;
-        space(t);
-        if (t->p >= t->end)
-            return 0;
-        if (*t->p == ']') {
-            t->p++;
+        if (closed(t, ']'))
             return 1;
-        }
-        if (*t->p++ != ',')
-            return 0;
-        space(t);
-    }
+    } while (followed(t));
+    return 0;
 }
 
 /* Past a value, keeping the spans of what a node wants of it; 1 done, 0 in doubt, -1 an exception is set. */
-static int value(Text *t, Want *want, const Node *node, int many)
+static int value(Text *t, Want *want, const Node *node)
 {
     int result;
     if (t->p >= t->end)
@@ -435,7 +401,7 @@ static int value(Text *t, Want *want, const Node *node, int many)
     case '[':
         if (++t->depth > MOST_DEPTH)
             return 0;
-        result = *t->p++ == '{' ? object(t, want, node, many) : array(t, want, node, many);
+        result = *t->p++ == '{' ? object(t, want, node) : array(t, want, node);
         t->depth--;
         return result;
     case 't':
@@ -455,7 +421,7 @@ static int whole(Text *t, Want *want, const Node *node)
     space(t);
     if (t->p >= t->end || *t->p != '{')
         return 0;
-    int result = value(t, want, node, 0);
+    int result = value(t, want, node);
     if (result == 1) {
         space(t);
         result = t->p == t->end;
@@ -1050,10 +1016,13 @@ static PyTypeObject TableType = {
 
 /* ---- what a Want does ------------------------------------------------------------------------------------------ */
 
-/* look(data[, table, most]): [a span (start, end) or None for each slot, lists of spans below a `*`; how often the
- * counted names occur elsewhere than at a container; where the value of the first of the others begins, or -1; the histograms as arrays
- * of the table, [(start, end, bytes), ...], or None if one of them is in doubt, there is no table, or they are more],
- * [(start, end, kind), ...] of the containers that are not empty], or None for what is not strict JSON. */
+/* look(data[, table, most]): None for what is not strict JSON, else a list of
+ *     a span (start, end), or None, for each slot;
+ *     how often the counted names occur elsewhere than at a container;
+ *     where the value of the first of the others begins, or -1;
+ *     the histograms as arrays of the table, [(start, end, bytes), ...], or None if one of them is in doubt, there is
+ *     no table, or they are more;
+ *     the containers that are not empty, [(start, end, kind), ...]. */
 static PyObject *want_look(Want *self, PyObject *args)
 {
     const char *start;

@@ -8,9 +8,8 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include "hash.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 #define STATISTICS 5
 #define MOST_DIGITS 18     /* of an integer: 2^67 of such fit in a sum */
@@ -58,14 +57,6 @@ typedef struct {
     Py_ssize_t n_numbers, numbers_room;
     uint32_t epoch;
 } Sums;
-
-static uint64_t hash_of(const char *name, Py_ssize_t length)
-{
-    uint64_t h = 14695981039346656037ull;
-    for (Py_ssize_t i = 0; i < length; i++)
-        h = (h ^ (unsigned char)name[i]) * 1099511628211ull;
-    return h ^ h >> 32;
-}
 
 static int grow(Sums *self)
 {
