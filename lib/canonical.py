@@ -60,14 +60,15 @@ class Layout:
 class Heads:
     """Every text that a canonical histogram of some definitions can begin with, and what follows from it."""
 
-    def __init__(self, known, layout_class=Layout):
-        self._entries = {}
-        layouts = {}
+    layout_class = Layout
+
+    def __init__(self, known):
+        self._entries, layouts = {}, {}
         for name, definition in known.items():
             if definition.keyed:
                 continue
             for layout in reversed(definition.layouts):
-                made = layouts.get(layout) or layouts.setdefault(layout, layout_class(layout))
+                made = layouts.get(layout) or layouts.setdefault(layout, self.layout_class(layout))
                 for twin in (name, f"STARTUP_{name}"):
                     if twin == name or twin not in known:
                         self._add(twin, layout, made)
@@ -125,27 +126,17 @@ class Heads:
         return _STATISTICS(text) is not None
 
 
-class Outline:
-    """What the tools ask of a ping (as pings.Outline), and its text cut around its histograms."""
+class Outline(pings.TextOutline):
+    """What the tools ask of a ping, and its text cut around its histograms, which `heads` (a class) converts."""
 
     proven = False  # nobody has looked at the text of the histograms yet
 
-    def __init__(self, known, source, spans, tier, heads):
+    def __init__(self, known, source, spans, heads):
+        super().__init__()
         self.generation, self.stored, self.id, self.info, self.revision, _ = known
-        self._source, self._spans, self._tier, self._heads = source, spans, tier, heads
+        self._source, self._spans, self._heads = source, spans, heads
         start, end = spans[_PLAIN]
         self.carries = end - start > 2
-        self._sha256 = self._text = None
-
-    def stored_text(self, version):
-        """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
-
-        None where only the reference way can tell.
-        """
-        sha256 = version and version.sha256
-        if self._text is None or self._sha256 != sha256:
-            self._sha256, self._text = sha256, self._converted(version)
-        return self._text
 
     def _converted(self, version):
         source, (start, end) = self._source, self._spans[_PLAIN]
@@ -153,9 +144,7 @@ class Outline:
         if self.carries:
             if version is None:
                 return None
-            if self._tier not in version.made:
-                version.made[self._tier] = self._heads(version.definitions)
-            arrays = version.made[self._tier].arrays(source[start:end])
+            arrays = version.made_by(self._heads).arrays(source[start:end])
         if arrays is None:
             return None
         edits = sorted([(start, end, arrays), (*self._spans[_VER], "2")])
@@ -163,7 +152,7 @@ class Outline:
         return "".join((source[:a], first, source[b:c], second, source[d:])).encode()
 
 
-def look(data, version=None, tier="plain", heads=Heads):
+def look(data, version=None, heads=Heads):
     """The Outline of a classic ping's text; None where only the reference way can tell."""
     try:
         source = data.decode()
@@ -186,7 +175,7 @@ def look(data, version=None, tier="plain", heads=Heads):
         return None
     if False in found or found != [pings.PLAIN, *_empty(rest)]:
         return None
-    return Outline(outline, source, spans, tier, heads)
+    return Outline(outline, source, spans, heads)
 
 
 def _empty(rest):

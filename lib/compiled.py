@@ -1,75 +1,56 @@
-"""The compiled tier: pings skimmed, and their histograms converted, without building objects. Owns tel._skim."""
+"""The compiled tier: pings skimmed, their histograms converted and added up, without building objects.
+
+Owns tel._skim and tel._sums.
+"""
 
 from tel import document, jsonl, pings, unified
 from tel._skim import Table, Want, strict
+from tel._sums import Sums as sums
+from tel.memory import remembered
 
-__all__ = ["Outline", "look", "strict"]
+__all__ = ["finder", "look", "strict", "sums"]  # what tel.tiers asks for
 
-_HOLDER = {pings.PLAIN: None, pings.KEYED: None, pings.ADDON: None}
-_PARTS = {**_HOLDER, "processes": {"*": _HOLDER}, "childPayloads": {"*": _HOLDER}}
-
-
-def _merged(trees):
-    """Trees of names as one."""
-    tree = {}
-    for each in trees:
-        for name, below in each.items():
-            tree[name] = _merged([tree.get(name) or {}, below]) if below else tree.get(name)
-    return tree
+INSIDE = 4  # added to the kind of a container that lies below the payload
+HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
+_KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
 
 
-def _tree_of(way):
-    return {way[0]: _tree_of(way[1:]) if len(way) > 1 else None}
+def _tree(ways, below=()):
+    """The tree of names in the form that a Want takes, from {way: (slot or -1, kind of container or -1)}."""
+    steps = dict.fromkeys(way[len(below)] for way in ways if way[: len(below)] == below and len(way) > len(below))
+    places = {step: (*below, step) for step in steps}
+    return {step.encode(): (*ways.get(place, (-1, -1)), _tree(ways, place) or None) for step, place in places.items()}
 
 
-_WAYS = {
-    kind: {
-        **{name: ways for name, ways in pings.FIELDS[kind].items() if not isinstance(ways, str)},
-        "revision": (pings.REVISION[kind],),
+def _containers():
+    """{way: (-1, kind)} of all containers of histograms: of a ping itself and of its payload."""
+    roots, inside = (((), 0), (("payload",), INSIDE)), ((), ("processes", "*"), ("childPayloads", "*"))
+    return {
+        (*root, *step, name): (-1, kind + base)
+        for root, base in roots
+        for step in inside
+        for name, kind in _KINDS.items()
     }
+
+
+_FIELDS = {
+    kind: {name: ways for name, ways in pings.FIELDS[kind].items() if not isinstance(ways, str)}
     for kind in (pings.CLASSIC, pings.UNIFIED)
 }
-_TREE = _merged(
+_WAYS = dict.fromkeys(
     [
-        *(_tree_of(way) for ways in _WAYS.values() for each in ways.values() for way in each),
-        *(_tree_of((name,)) for name in ("ver", "version", "id", "type", "info", "application", "payload")),
-        _PARTS,
-        {"payload": _PARTS},
+        *(way for fields in _FIELDS.values() for ways in fields.values() for way in ways),
+        *(pings.REVISION[kind] for kind in _FIELDS),
+        *((name,) for name in ("ver", "version", "id", "type", "info", "application", "payload")),
     ]
 )
-
-
-_WHOLE = {("info",), ("application",), ("payload",)}  # wanted as they are, beside what is wanted of them
-
-
-_KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
-HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
-INSIDE = 4  # added to the kind of what lies below the payload
-
-
-class _Slots:
-    """A number for each way that is wanted of a tree, and the tree in the form that a Want takes."""
-
-    def __init__(self, tree):
-        self.ways = {}
-        self.form = self._form(tree, ())
-
-    def _form(self, tree, way):
-        form = {}
-        for name, below in tree.items():
-            here = (*way, name)
-            if (not below or here in _WHOLE) and name not in _KINDS:
-                self.ways[here] = len(self.ways)
-            below = self._form(below, here) if below else None
-            kind = _KINDS[name] + (INSIDE if way[:1] == ("payload",) else 0) if name in _KINDS else -1
-            form[name.encode()] = (self.ways.get(here, -1), kind, below)
-        return form
-
-
-_SLOTS = _Slots(_TREE)
-_AT = _SLOTS.ways
-_COUNTED = tuple(kind.encode() for kind in _HOLDER)
-_WANT = Want(_SLOTS.form, len(_AT), _COUNTED, (b"ver", b"version"))
+_AT = {way: slot for slot, way in enumerate(_WAYS)}
+_WANT = Want(
+    _tree({**{way: (slot, -1) for way, slot in _AT.items()}, **_containers()}),
+    len(_AT),
+    tuple(name.encode() for name in _KINDS),
+    (b"ver", b"version"),
+)
 _COUNT, _FIRST, _ARRAYS, _HELD = range(len(_AT), len(_AT) + 4)
 _VER, _VERSION, _TYPE, _INFO, _PAYLOAD = (_AT[name,] for name in ("ver", "version", "type", "info", "payload"))
 _APPLICATION, _ID = _AT["application",], _AT["id",]
@@ -77,30 +58,11 @@ _CLASSIC = {b"1": False, b"2": True, b"5": True}  # whether a `ver` is the stora
 _UNIFIED = {b"4": False, b"5": True}
 
 
-_FIELDS = {
-    kind: [(name, [_AT[way] for way in ways]) for name, ways in fields.items() if name != "revision"]
-    for kind, fields in _WAYS.items()
+_FIELD_SLOTS = {
+    kind: [(name, [_AT[way] for way in ways]) for name, ways in fields.items()] for kind, fields in _FIELDS.items()
 }
-
-
-_INFO_SLOTS = {kind: [slot for _, slots in fields for slot in slots] for kind, fields in _FIELDS.items()}
-MOST_REMEMBERED, LONGEST_REMEMBERED = 10_000, 1000  # parts of pings that come again and again, and bytes of one
-
-
-class _Memory(dict):
-    """What was made of texts, for as long as there are not too many."""
-
-    def keep(self, texts, made):
-        """Remember what was made of a tuple of texts, and give it back."""
-        if len(self) >= MOST_REMEMBERED:
-            self.clear()
-        if sum(len(text) for text in texts if text) < LONGEST_REMEMBERED:
-            self[texts] = made
-        return made
-
-
-_INFOS = {pings.CLASSIC: _Memory(), pings.UNIFIED: _Memory()}
-_MADE = _Memory()
+_INFO_SLOTS = {kind: [slot for _, slots in fields for slot in slots] for kind, fields in _FIELD_SLOTS.items()}
+_INFOS, _MADE = {kind: {} for kind in _FIELDS}, {}  # what was made of parts that come again and again
 
 
 def _scalar(data, span):
@@ -112,16 +74,16 @@ def _scalar(data, span):
     return None if first in b"{[n" else jsonl.loads(text)
 
 
-class Outline:
-    """What the tools ask of a ping (as pings.Outline), from the spans of its parts."""
+class Outline(pings.TextOutline):
+    """What the tools ask of a ping, from the spans of its parts."""
 
     proven = True  # its text is strict JSON
 
     def __init__(self, data, spans, generation, stored, containers, table):
+        super().__init__()
         self._data, self._spans, self._containers, self._table = data, spans, containers, table
         self.generation, self.stored = generation, stored
         self.carries = bool(containers)
-        self._sha256 = self._text = None
 
     def _value(self, slot):
         span = self._spans[slot]
@@ -144,11 +106,11 @@ class Outline:
         texts = tuple(
             [span and data[span[0] : span[1]] for span in map(spans.__getitem__, _INFO_SLOTS[self.generation])]
         )
-        return _INFOS[self.generation].get(texts) or _INFOS[self.generation].keep(texts, self._info())
+        return remembered(_INFOS[self.generation], texts, lambda _: self._info())
 
     def _info(self):
         data, spans, info = self._data, self._spans, {}
-        for name, slots in _FIELDS[self.generation]:
+        for name, slots in _FIELD_SLOTS[self.generation]:
             for slot in slots:
                 if spans[slot] is not None:
                     value = _scalar(data, spans[slot])
@@ -156,16 +118,6 @@ class Outline:
                         info[name] = value
                         break
         return info
-
-    def stored_text(self, version):
-        """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
-
-        None where only the reference way can tell.
-        """
-        sha256 = version and version.sha256
-        if self._text is None or self._sha256 != sha256:
-            self._sha256, self._text = sha256, self._converted(version)
-        return self._text
 
     def _converted(self, version):
         spans, data = self._spans, self._data
@@ -200,8 +152,7 @@ class Outline:
             texts.append(data[span[0] : span[1]])
         if self._spans[_INFO] is not None:
             return None
-        texts = tuple(texts)
-        return _MADE.get(texts) or _MADE.keep(texts, _made_info(*texts))
+        return remembered(_MADE, tuple(texts), lambda texts: _made_info(*texts))
 
 
 def _made_info(type, application):
@@ -266,12 +217,8 @@ def _is_object(data, span):
 
 
 def _table(version):
-    """The Table of a Version's definitions, made once."""
-    if version is None:
-        return _EMPTY
-    if "compiled" not in version.made:
-        version.made["compiled"] = _made(version.definitions)
-    return version.made["compiled"]
+    """The Table of a Version's definitions."""
+    return _EMPTY if version is None else version.made_by(_made)
 
 
 def _made(known):
@@ -306,10 +253,4 @@ def finder(ways):
 
     None in doubt.
     """
-    number = {way: at for at, way in enumerate(ways)}
-
-    def form(below):
-        steps = dict.fromkeys(way[len(below)] for way in ways if way[: len(below)] == below and len(way) > len(below))
-        return {step.encode(): (number.get((*below, step), -1), -1, form((*below, step)) or None) for step in steps}
-
-    return Want(form(()), len(ways), (), ()).look
+    return Want(_tree({way: (slot, -1) for slot, way in enumerate(ways)}), len(ways), (), ()).look

@@ -146,7 +146,7 @@ def _dims_of_ping(value):
 def map_lines(lines, job, rejects, render, dims=None, seen=None):
     """Yield `render(key, value)` of the pairs that a job makes of (where, line) pairs of stored lines or records.
 
-    `seen` (a resolve.Seen-like counter of `raw` and `records`) is told which they were.
+    `seen` (a stats.Seen) is told which they were.
     """
     for where, line in lines:
         try:

@@ -113,6 +113,23 @@ def _first(ping, ways):
 Outline = namedtuple("Outline", "generation stored id info revision carries")
 
 
+class TextOutline:
+    """The same for a ping's text, as a tier sees it, and that text in the storage format."""
+
+    def __init__(self):
+        self._sha256 = self._text = None
+
+    def stored_text(self, version):
+        """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
+
+        None where only the reference way can tell. Remembered: several stages ask for it.
+        """
+        sha256 = version and version.sha256
+        if self._text is None or self._sha256 != sha256:
+            self._sha256, self._text = sha256, self._converted(version)
+        return self._text
+
+
 def outline(ping):
     """The Outline of a parsed ping. Raises BadData `unknown_version` or `missing_info`.
 

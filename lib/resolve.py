@@ -6,12 +6,8 @@ from collections import namedtuple
 from tel import jsonl, pings, records, revisions, stats, streams, tiers
 from tel.document import Document
 from tel.errors import BadData, NoInput, UsageError
+from tel.memory import remembered
 from tel.records import Record
-
-MOST_REMEMBERED, LONGEST_REMEMBERED = (
-    10_000,
-    1000,
-)  # entries, and characters of one: hostile pings can't fill the memory
 
 # The repository that the builds of each update channel are made from.
 CHANNELS = {
@@ -132,10 +128,10 @@ class Resolver:
         if not outline.carries:
             return None
         url = outline.revision
-        found = _remembered(self._revisions, url, self._by_revision) if isinstance(url, str) else None
+        found = remembered(self._revisions, url, self._by_revision) if isinstance(url, str) else None
         if found is None and not self.only_revision:
             build = Build(*(info.get(name) for name in ("appUpdateChannel", "appBuildID", "appVersion")))
-            found = _remembered(self._builds, build, self._by_build)
+            found = remembered(self._builds, build, self._by_build)
         if found is None:
             raise self._not_found(url)
         return found
@@ -167,17 +163,6 @@ class Resolver:
 
 
 Build = namedtuple("Build", "channel id version")
-
-
-def _remembered(memo, key, find):
-    """`find(key)`, asked once for each key that is not too long to be remembered."""
-    if len(str(key)) > LONGEST_REMEMBERED:
-        return find(key)
-    if key not in memo:
-        if len(memo) >= MOST_REMEMBERED:
-            memo.clear()
-        memo[key] = find(key)
-    return memo[key]
 
 
 def _result(version, by, repository=None):

@@ -44,8 +44,8 @@ def parse_url(url):
 class Version:
     """One Histograms.json of the cache: repository, node, path, and, once loaded, `sha256` and `definitions`.
 
-    `exact` tells whether the node itself brought this content, not an ancestor of it; `made` holds what a tier made
-    of the definitions, by its name.
+    `exact` tells whether the node itself brought this content, not an ancestor of it; `made` holds what tiers made
+    of the definitions.
     """
 
     __slots__ = ("repository", "node", "path", "sha256", "definitions", "exact", "made")
@@ -53,6 +53,13 @@ class Version:
     def __init__(self, repository, node, path, sha256=None, exact=True):
         self.repository, self.node, self.path, self.sha256, self.exact = repository, node, path, sha256, exact
         self.definitions, self.made = None, {}
+
+    def made_by(self, make):
+        """What a function or class makes of the definitions, made once."""
+        found = self.made.get(make)
+        if found is None:
+            found = self.made[make] = make(self.definitions)
+        return found
 
     def load(self, tables):
         """Read the file, or its parsed table among `tables`, which is kept there else.

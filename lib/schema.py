@@ -10,10 +10,12 @@ import re
 
 from tel import jsonl, pings
 from tel.errors import BadData, NoInput, UsageError
+from tel.memory import remembered
 
 SUBMISSION_DATE = "submission_date"
 ANY, OTHER, UNKNOWN = "*", "OTHER", "UNKNOWN"
 LONGEST_NAME = 100
+MOST_DIRECTORIES = 100_000  # that are remembered
 
 DEFAULT = {
     "version": 1,
@@ -141,14 +143,10 @@ class Schema:
         >>> Schema(DEFAULT).directory(("20130901", "idle-daily", "Firefox", "mine", "23.0", None))
         '20130901/idle-daily/Firefox/OTHER/23.0/UNKNOWN'
         """
-        found = self._directories.get(values)
-        if found is None:
-            found = "/".join(safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values))
-            if len(self._directories) > 100_000:
-                self._directories.clear()
-            if sum(map(len, filter(None, values))) < 1000:
-                self._directories[values] = found
-        return found
+        return remembered(self._directories, values, self._directory, MOST_DIRECTORIES)
+
+    def _directory(self, values):
+        return "/".join(safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values))
 
 
 def _field(name, record, ping):

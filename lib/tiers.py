@@ -7,6 +7,7 @@ compiled   a compiled module that skims the text; any generation of ping, member
 The best one that can be imported is used; TEL_TIER names another, or `reference`, which is no tier at all.
 """
 
+import functools
 import os
 from importlib.machinery import PathFinder
 
@@ -17,16 +18,16 @@ TIERS = ("compiled", "fast", "plain")  # the best first
 
 
 def look(ping, version=None):
-    """A tier's Outline of a ping's bytes, which has `stored_text` beside what a pings.Outline has; None in doubt.
+    """A tier's Outline of a ping's bytes (a pings.TextOutline with what a pings.Outline has); None in doubt.
 
     `version`, the one that the ping is likely to be converted by, may save work.
     """
-    return _tier().look(ping, version)
+    return _ask("look")(ping, version)
 
 
 def proves(ping):
     """Whether a tier can say at once that bytes are one object of strict JSON; False in doubt."""
-    return _tier().strict(ping)
+    return _ask("strict")(ping)
 
 
 def finder(ways):
@@ -34,76 +35,64 @@ def finder(ways):
 
     None, and no function, where the tier has none.
     """
-    return _imported("compiled").finder(tuple(ways)) if active() == "compiled" else None
+    return _ask("finder")(tuple(ways))
 
 
 def sums():
     """An object that adds up histograms from their text (see sums.c), or None where the tier has none."""
-    if active() != "compiled":
-        return None
-    from tel._sums import Sums
-
-    return Sums()
+    return _ask("sums")()
 
 
 def active():
     """The name of the tier in use. Raises UsageError if TEL_TIER names none that can be had here."""
-    return _tier().name
+    if not _CHOSEN:
+        use(os.environ.get("TEL_TIER"))
+    return _CHOSEN[0]
 
 
 def use(name):
-    """Use another tier from now on. Raises UsageError for one that cannot be had here."""
+    """Use another tier from now on. Raises UsageError for one that cannot be had here; the best if there is no name."""
     _CHOSEN[:] = [_choose(name)]
-
-
-class _Reference:
-    name = REFERENCE
-
-    @staticmethod
-    def look(ping, version=None):
-        """Nothing is seen at once."""
-
-    @staticmethod
-    def strict(ping):
-        """Nothing is known at once."""
-        return False
-
-
-class _Tier:
-    """A tier whose module is imported when it is first asked something."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def look(self, ping, version=None):
-        """Import the module, and be its functions from now on."""
-        module = _imported(self.name)
-        self.look, self.strict = module.look, getattr(module, "strict", _Reference.strict)
-        return self.look(ping, version)
-
-    def strict(self, ping):
-        """The same."""
-        self.look(b"")
-        return self.strict(ping)
-
-
-def _tier():
-    if not _CHOSEN:
-        _CHOSEN.append(_choose(os.environ.get("TEL_TIER")))
-    return _CHOSEN[0]
 
 
 _CHOSEN = []
 
 
+class _Reference:
+    """What a tier does that cannot do a thing: nothing is seen, known or found at once."""
+
+    @staticmethod
+    def look(ping, version=None):
+        """No Outline."""
+
+    @staticmethod
+    def strict(ping):
+        """No proof."""
+        return False
+
+    @staticmethod
+    def finder(ways):
+        """No function."""
+
+    @staticmethod
+    def sums():
+        """No sums."""
+
+
+def _ask(name):
+    """A function of the tier in use."""
+    return getattr(_imported(active()), name, None) or getattr(_Reference, name)
+
+
 def _choose(name):
+    """The name of the tier that is asked for, or of the best one."""
     if name == REFERENCE:
-        return _Reference
+        return name
     if name and name not in TIERS:
         raise UsageError(f"TEL_TIER is {name[:40]!r}; there are {', '.join([*TIERS, REFERENCE])}")
     for tier in [name] if name else TIERS:
         if is_there(tier):
-            return _Tier(tier)
+            return tier
     raise UsageError(f"TEL_TIER is {name}, which is not to be had here: {_WANTING[name]}")
 
 
@@ -120,7 +109,11 @@ def is_there(tier):
     return tier != "fast" or PathFinder.find_spec("msgspec") is not None
 
 
+@functools.cache
 def _imported(tier):
+    """The module of a tier, imported when it is first asked something."""
+    if tier == REFERENCE:
+        return _Reference
     if tier == "compiled":
         from tel import compiled as module
     elif tier == "fast":

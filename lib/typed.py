@@ -57,8 +57,7 @@ _ORDERS = {b'sum":' + some for some in (b"", _LOGARITHMS, _SQUARES, _LOGARITHMS 
 class Heads(canonical.Heads):
     """Heads whose values are decoded by type, and the statistics of all histograms at once."""
 
-    def __init__(self, known):
-        super().__init__(known, Layout)
+    layout_class = Layout
 
     @staticmethod
     def _are_numbers(tails, text):
@@ -74,4 +73,4 @@ class Heads(canonical.Heads):
 
 def look(data, version=None):
     """The Outline of a classic ping's text; None where only the reference way can tell."""
-    return canonical.look(data, version, "fast", Heads)
+    return canonical.look(data, version, Heads)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tel import compress, definitions, ends, jsonl, lookup, mapreduce, rejects, resolve, revisions, streams
+from tel import compress, definitions, ends, jsonl, lookup, mapreduce, memory, rejects, revisions, streams
 from tel.errors import BadData, IOFailed, UsageError
 
 RECORD = {"id": "a", "date": "20130901", "info": {}, "revision": None, "ping": {"ver": 2, "info": {"OS": "L"}}}
@@ -256,7 +256,7 @@ def test_every_form_of_answer_refuses_the_same_values():
 def test_what_is_remembered_is_bounded():
     memo = {}
     for number in range(50):
-        resolve._remembered(memo, str(number) * 10_000, lambda key: None)
+        memory.remembered(memo, str(number) * 10_000, lambda key: None)
     assert not memo
     with pytest.raises(UsageError):
         rejects.Limit("nan%")

@@ -22,6 +22,7 @@ from tel import (
     pings,
     records,
     rejects,
+    revisions,
     schema,
     stats,
     store,
@@ -196,6 +197,7 @@ class OneVersion:
     """A definitions cache of one version."""
 
     directory = "memory"
+    made_by = revisions.Version.made_by
 
     def __init__(self, fields):
         self.definitions = {name: definitions.define(name, entry) for name, entry in fields.items()}
