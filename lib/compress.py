@@ -74,12 +74,13 @@ def _zstd():
     return zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError
 
 
+ZSTD = Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b"", _feed_pieces)
 CODECS = (
     Codec("gzip", (b"\x1f\x8b",), _gzip, b"\0", _feed_pieces),
     Codec("xz", (b"\xfd7zXZ\0",), _xz, b"\0", _feed_bounded),
     Codec("lzma", (b"\x5d\0\0",), _xz, b"", _feed_bounded),
     Codec("bzip2", (b"BZh",), _bzip2, b"", _feed_bounded),
-    Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b"", _feed_pieces),
+    ZSTD,
 )
 
 
@@ -137,7 +138,7 @@ def frames(read, sizes):
             if zstandard.frame_content_size(data) != plain:
                 raise BadData("corrupt", "corrupt zstd data: a frame has another size than the seek table says")
             if plain > MOST_FRAME:
-                yield from decompress(CODECS[-1], [data])
+                yield from decompress(ZSTD, [data])
                 continue
             decoder = zstandard.ZstdDecompressor().decompressobj()
             block = decoder.decompress(data)

@@ -11,7 +11,6 @@ from tel.document import Document
 from tel.errors import BadData
 
 SPLIT = b',"ping":'
-SMALL_FIELDS = ("id", "date", "info")
 
 
 class Record:

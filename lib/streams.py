@@ -74,28 +74,26 @@ class Input:
     def blocks(self):
         """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
         with self._file:
-            if self._frames is not None:
-                try:
-                    yield from compress.frames(self._exactly, self._frames)
-                except BadData as error:
-                    error.where = error.where or self.name
-                    raise
-                return
-            head = self._read(COMPRESSED_BLOCK)
-            while 0 < len(head) < compress.MAGIC_LENGTH:
-                more = self._read(COMPRESSED_BLOCK)
-                if not more:
-                    break
-                head += more
-            codec = compress.codec_of(head)
-            if codec is None:
-                yield from self._raw(head, BLOCK)
-                return
             try:
-                yield from compress.decompress(codec, self._raw(head, COMPRESSED_BLOCK))
+                yield from self._plain()
             except BadData as error:
                 error.where = error.where or self.name
                 raise
+
+    def _plain(self):
+        """The plain bytes of known frames, or of what the first bytes say it is."""
+        if self._frames is not None:
+            return compress.frames(self._exactly, self._frames)
+        head = self._read(COMPRESSED_BLOCK)
+        while 0 < len(head) < compress.MAGIC_LENGTH:
+            more = self._read(COMPRESSED_BLOCK)
+            if not more:
+                break
+            head += more
+        codec = compress.codec_of(head)
+        if codec is None:
+            return self._raw(head, BLOCK)
+        return compress.decompress(codec, self._raw(head, COMPRESSED_BLOCK))
 
 
 def _widen(fd):
