@@ -8,6 +8,7 @@
 A file belongs to the store if a commit record lists it. A symbolic link in place of anything of ours is refused.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -81,10 +82,8 @@ class Store:
             if not os.path.lexists(directory):
                 os.makedirs(directory, exist_ok=True)
             _demand(directory, stat.S_ISDIR, "a directory")
-        path = os.path.join(control, "schema.json")
-        if not os.path.lexists(path):
-            streams.replace(path, jsonl.dumps(description or schema.DEFAULT) + b"\n")
-            sync_directory(control)
+        if not os.path.lexists(os.path.join(control, "schema.json")):
+            _write_schema(control, description or schema.DEFAULT)
         store = cls(root)
         if description and store.schema.description != description:
             raise UsageError(
@@ -168,6 +167,22 @@ class Store:
             if demanding:
                 self.check_file(self.path(relative))
             yield self.path(relative), entry
+
+
+def _write_schema(control, description):
+    """Make the file that makes a directory a store, one writer at a time; what a killed one left of it goes."""
+    path = os.path.join(control, "schema.json")
+    lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.lexists(path):
+            for name in os.listdir(control):
+                if name.startswith("schema.json."):
+                    os.unlink(os.path.join(control, name))
+            streams.replace(path, jsonl.dumps(description) + b"\n")
+            sync_directory(control)
+    finally:
+        os.close(lock)
 
 
 def commit_record(data):

@@ -48,6 +48,13 @@ def test_a_record_with_fields_behind_the_ping_is_mapped_as_it_is(run_tool):
     assert b"20990101" in run_tool("tel-map", "count submission_date", stdin=stream(line)).stdout
 
 
+def test_a_schema_half_made_by_a_killed_writer_goes(run_tool, tmp_path):
+    (tmp_path / "s/.tel").mkdir(parents=True)
+    (tmp_path / "s/.tel/schema.json.4711.new").write_text("{")
+    assert run_tool("tel-persist", "--store", tmp_path / "s", "--batch", "b", stdin=stream(RECORD)).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "s/.tel").iterdir()) == ["commits", "schema.json", "staging"]
+
+
 @pytest.mark.parametrize("code", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise GeneratorExit"])
 def test_a_job_cannot_end_the_tool(code, run_tool, tmp_path):
     (tmp_path / "job.py").write_text(f"def map(k, d, v, c):\n    {code}\ndef reduce(k, vs, c):\n    {code}\n")
