@@ -1,4 +1,9 @@
-"""Adding histograms in the storage format, exactly: in any order and any grouping the same bytes come out.
+"""Histograms in the compact storage format: made, taken apart, and added.
+
+Stored: `[b0..bN, sum, log_sum, log_sum_squares, sum_squares_lo, sum_squares_hi]`, a count for each bucket of the
+definition, then five statistics; what a ping lacks is -1. The format is the 2013 telemetry server's.
+
+Adding is exact: in any order and any grouping the same bytes come out.
 
 A statistic (one of the last five elements) is a number, -1 where it is absent, or, in a sum that is still to grow, a
 list of numbers that add up to it. Sums of floats are kept as such a list, of the correctly rounded sum and what
@@ -9,8 +14,44 @@ import math
 
 from tel.errors import BadData
 
-STATISTICS = 5  # the last elements of an array: sum, log_sum, log_sum_squares, sum_squares_lo, sum_squares_hi
+NAMES = ("sum", "log_sum", "log_sum_squares", "sum_squares_lo", "sum_squares_hi")  # of the last elements of an array
+STATISTICS = len(NAMES)
 ABSENT = -1
+
+
+def compact(layout, histogram):
+    """The storage array of a histogram that fits its layout.
+
+    >>> from tel.definitions import define
+    >>> layout = define("A", {"kind": "boolean"}).layouts[0]
+    >>> compact(layout, {"values": {"0": 5, "1": 2}, "sum": 2})
+    [5, 2, 0, 2, -1, -1, -1, -1]
+    """
+    array = [0] * layout.n_buckets
+    position = layout.position
+    for key, count in histogram["values"].items():
+        array[position[key]] = count
+    array += [histogram.get(name, ABSENT) for name in NAMES]
+    return array
+
+
+def expand(layout, array):
+    """The histogram as clients send it; buckets whose count is 0 and statistics that are -1 are left out.
+
+    >>> from tel.definitions import define
+    >>> layout = define("A", {"kind": "boolean"}).layouts[0]
+    >>> expand(layout, [5, 2, 0, 2, -1, -1, -1, -1])["values"]
+    {'0': 5, '1': 2}
+    """
+    buckets = layout.n_buckets
+    histogram = {
+        "range": layout.range,
+        "bucket_count": buckets,
+        "histogram_type": layout.types[0],
+        "values": {key: count for key, count in zip(layout.keys, array) if count},
+    }
+    histogram.update((name, number) for name, number in zip(NAMES, array[buckets:]) if number != ABSENT)
+    return histogram
 
 
 def of_ping(ping):

@@ -8,7 +8,7 @@ and type are right if the head is known. What is not written so is not judged he
 import os
 import re
 
-from tel import document, jsonl, pings
+from tel import document, jsonl, parted, pings
 from tel.errors import BadData
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
@@ -83,30 +83,45 @@ class Heads:
             self._entries[head] = f"{quoted}:[", made.kept.get, made.counts
 
     def arrays(self, text):
-        """The text of `{name: histogram}` as that of `{name: array}`; None in doubt."""
+        """(the text of `{name: histogram}` as that of `{name: array}`, the doubts of a parted.Container).
+
+        What is in doubt is a member in strict JSON all the same. None in doubt of the whole.
+        """
         if text == "{}":
-            return text
-        pieces, out, names = text[2:-2].split('},"'), [], []
-        if len(pieces) % 2 or len(pieces) > 2 * pings.MOST_HISTOGRAMS or not text.startswith('{"'):
+            return text, ()
+        pieces = text[2:-2].split('},"')
+        heads, tails = pieces[::2], pieces[1::2]
+        if len(pieces) % 2 or len(heads) > pings.MOST_HISTOGRAMS or not text.startswith('{"'):
             return None
-        tails = pieces[1::2]
-        statistics = self._statistics(tails)
-        if statistics is None or len(statistics) != len(tails):
+        rows = [self._row(head) for head in heads]
+        rests = self._rests(rows, tails)
+        if None in rests:
+            return _with_doubts(heads, tails, rows, rests)
+        names = {name for name, _ in rows}
+        members = [f"{name}{counts},{rest}]" for (name, counts), rest in zip(rows, rests)]
+        return None if len(names) < len(rows) else ('{"' + ',"'.join(members) + "}", ())
+
+    def _row(self, head):
+        """(name with quotes, colon and bracket, counts as text) of what precedes a histogram's statistics; None in
+        doubt."""
+        at = head.rfind("{")
+        entry = self._entries.get(head[:at])
+        if entry is None:
             return None
-        find = self._entries.get
-        for head, rest in zip(pieces[::2], statistics):
-            at = head.rfind("{")
-            entry = find(head[:at])
-            if entry is None:
-                return None
-            name, kept, counts_of = entry
-            values = head[at:]
-            counts = kept(values) or counts_of(values)
-            if counts is None:
-                return None
-            names.append(name)
-            out.append(f"{name}{counts},{rest}]")
-        return None if len(set(names)) < len(out) else '{"' + ',"'.join(out) + "}"
+        name, kept, counts_of = entry
+        values = head[at:]
+        counts = kept(values) or counts_of(values)
+        return counts and (name, counts)
+
+    def _rests(self, rows, tails):
+        """The five statistics as text behind each row; None where one or the other is in doubt."""
+        known = [tail for tail, row in zip(tails, rows) if row is not None]
+        joint = self._statistics(known) if known else []
+        if joint is not None and len(joint) == len(known):
+            found = iter(joint)
+            return [row and next(found) for row in rows]
+        alone = [row and self._statistics([tail]) for row, tail in zip(rows, tails)]
+        return [found[0] if found and len(found) == 1 else None for found in alone]
 
     def _statistics(self, tails):
         """For each text that follows the values of a histogram, the five statistics; None in doubt."""
@@ -126,6 +141,35 @@ class Heads:
         return _STATISTICS(text) is not None
 
 
+def _with_doubts(heads, tails, rows, rests):
+    """The same as Heads.arrays where some rests are None."""
+    members, names, doubts, start, at = [], [], [], 1, 1
+    for head, tail, row, rest in zip(heads, tails, rows, rests):
+        end = start + len(head) + len(tail) + 5
+        if rest is not None:
+            names.append(row[0])
+            members.append(f"{row[0]}{row[1]},{rest}]")
+            at += len(members[-1]) + 2
+        else:
+            names.append(_name_alone(head, tail))
+            doubts.append((start, end, at))
+        start = end + 1
+    if None in names or len(set(names)) < len(names):
+        return None
+    return '{"' + ',"'.join(members) + "}" if members else "{}", doubts
+
+
+def _name_alone(head, tail):
+    """The name, as a row has it, of one member in strict JSON that was cut in two; None for anything else."""
+    name, _, value = f'{head}}},"{tail}}}'.partition('":')
+    if "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS:
+        return None
+    try:
+        return f'{name}":[' if len(document.parsed(f'["{name}",{value}]')) == 2 else None
+    except BadData:
+        return None
+
+
 class Outline(pings.TextOutline):
     """What the tools ask of a ping, and its text cut around its histograms, which `heads` (a class) converts."""
 
@@ -140,16 +184,25 @@ class Outline(pings.TextOutline):
 
     def _converted(self, version):
         source, (start, end) = self._source, self._spans[_PLAIN]
-        arrays = "{}"
+        arrays, doubts = "{}", ()
         if self.carries:
-            if version is None:
+            found = version and version.made_by(self._heads).arrays(source[start:end])
+            if found is None:
                 return None
-            arrays = version.made_by(self._heads).arrays(source[start:end])
-        if arrays is None:
-            return None
+            arrays, doubts = found
+        if doubts:
+            return self._parted(arrays, doubts)
         edits = sorted([(start, end, arrays), (*self._spans[_VER], "2")])
         (a, b, first), (c, d, second) = edits
         return "".join((source[:a], first, source[b:c], second, source[d:])).encode()
+
+    def _parted(self, arrays, doubts):
+        if not self._source.isascii():
+            return None  # places in the text are not those in its bytes
+        start, end = self._spans[_PLAIN]
+        doubts = [(start + begin, start + to, at) for begin, to, at in doubts]
+        container = parted.Container(start, end, arrays.encode(), doubts)
+        return parted.Parted(self._source.encode(), [(*self._spans[_VER], b"2")], [container])
 
 
 def look(data, version=None, heads=Heads):

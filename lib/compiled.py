@@ -3,7 +3,7 @@
 Owns tel._skim and tel._sums.
 """
 
-from tel import document, jsonl, pings, unified
+from tel import document, jsonl, parted, pings, unified
 from tel._skim import Table, Want, strict
 from tel._sums import Sums as sums
 from tel.memory import remembered
@@ -79,11 +79,10 @@ class Outline(pings.TextOutline):
 
     proven = True  # its text is strict JSON
 
-    def __init__(self, data, spans, generation, stored, containers, table):
+    def __init__(self, data, spans, generation, stored, carries, table):
         super().__init__()
-        self._data, self._spans, self._containers, self._table = data, spans, containers, table
-        self.generation, self.stored = generation, stored
-        self.carries = bool(containers)
+        self._data, self._spans, self._table = data, spans, table
+        self.generation, self.stored, self.carries = generation, stored, carries
 
     def _value(self, slot):
         span = self._spans[slot]
@@ -133,14 +132,20 @@ class Outline(pings.TextOutline):
             if made is None or data[-1:] != b"}" or data[-2] in b" \t\r\n":
                 return None
             edits.append((len(data) - 1, len(data) - 1, made))
-        table, arrays = _table(version), spans[_ARRAYS]
+        containers = self._arrays(version) if self.carries else ()
+        if containers is None:
+            return None
+        if any(each.doubts for each in containers):
+            return parted.Parted(data, edits, containers)
+        return parted.edited(data, [*edits, *[each[:3] for each in containers]])
+
+    def _arrays(self, version):
+        """The parted.Containers of a ping by the definitions of a Version; None in doubt."""
+        data, spans, table = self._data, self._spans, _table(version)
         _GUESSES.used(data, spans[_AT[pings.REVISION[self.generation]]], table)
-        if arrays is not None and self._table is table:
-            edits += arrays
-        else:
-            edits += [(start, to, bool(kind & 1)) for start, to, kind in self._containers]
-        edits.sort()
-        return table.stored(data, edits, pings.MOST_HISTOGRAMS)
+        if self._table is not table:
+            spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
+        return spans[_ARRAYS] and [parted.Container(*each) for each in spans[_ARRAYS]]
 
     def _made_info(self):
         """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
@@ -206,10 +211,10 @@ def look(data, version=None):
         return None
     if stored is None or not sound:
         return None
-    containers, base = spans[_HELD], INSIDE if generation == pings.UNIFIED else 0
-    if any(kind - base not in (0, 1) for _, _, kind in containers):
+    kinds, base = spans[_HELD], INSIDE if generation == pings.UNIFIED else 0
+    if any(kind - base not in (0, 1) for kind in kinds):
         return None  # those of add-ons, or in a place for another generation
-    return Outline(data, spans, generation, stored, containers, table)
+    return Outline(data, spans, generation, stored, bool(kinds), table)
 
 
 def _is_object(data, span):
@@ -218,7 +223,7 @@ def _is_object(data, span):
 
 def _table(version):
     """The Table of a Version's definitions."""
-    return _EMPTY if version is None else version.made_by(_made)
+    return version.made_by(_made)
 
 
 def _made(known):
@@ -243,9 +248,6 @@ def _numbers(layouts, number):
     """The numbers of layouts; none at all, so that nothing fits, where the module cannot hold them."""
     fit = len(layouts) <= MOST_LAYOUTS and all(layout in number for layout in layouts)
     return tuple(number[layout] for layout in layouts) if fit else ()
-
-
-_EMPTY = Table([], [])
 
 
 def finder(ways):

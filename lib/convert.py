@@ -1,48 +1,8 @@
-"""Histograms to the compact storage format and back.
-
-Stored (`ver` 2): `[b0..bN, sum, log_sum, log_sum_squares, sum_squares_lo, sum_squares_hi]`, a count for each bucket of
-the definition, then five statistics; what a ping lacks is -1. The format is the 2013 telemetry server's.
-"""
+"""Pings to the compact storage format and back: their histograms as arrays (see tel.arrays), their `ver` another."""
 
 from tel import pings, unified
-from tel.validate import STATISTICS, check_raw, check_stored, each, opened
-
-ABSENT = -1
-
-
-def compact(layout, histogram):
-    """The storage array of a histogram that fits its layout.
-
-    >>> from tel.definitions import define
-    >>> layout = define("A", {"kind": "boolean"}).layouts[0]
-    >>> compact(layout, {"values": {"0": 5, "1": 2}, "sum": 2})
-    [5, 2, 0, 2, -1, -1, -1, -1]
-    """
-    array = [0] * layout.n_buckets
-    position = layout.position
-    for key, count in histogram["values"].items():
-        array[position[key]] = count
-    array += [histogram.get(name, ABSENT) for name in STATISTICS]
-    return array
-
-
-def expand(layout, array):
-    """The histogram as clients send it; buckets whose count is 0 and statistics that are -1 are left out.
-
-    >>> from tel.definitions import define
-    >>> layout = define("A", {"kind": "boolean"}).layouts[0]
-    >>> expand(layout, [5, 2, 0, 2, -1, -1, -1, -1])["values"]
-    {'0': 5, '1': 2}
-    """
-    buckets = layout.n_buckets
-    histogram = {
-        "range": layout.range,
-        "bucket_count": buckets,
-        "histogram_type": layout.types[0],
-        "values": {key: count for key, count in zip(layout.keys, array) if count},
-    }
-    histogram.update((name, number) for name, number in zip(STATISTICS, array[buckets:]) if number != ABSENT)
-    return histogram
+from tel.arrays import compact, expand
+from tel.validate import check_raw, check_stored, each, opened
 
 
 def convert(records, cache, sieve):
@@ -59,9 +19,9 @@ def expand_all(records, cache, sieve):
 
 
 def _stored(record, cache, sieve):
-    stored = sieve.passes(record, cache)
-    if stored is not None:
-        return record.with_ping(stored)
+    passed = sieve.passes(record, cache)
+    if passed is not None:
+        return record.with_ping(passed[0])
     document = opened(record)
     ping, generation = document.value, pings.generation(document.value)
     if pings.is_stored(ping):

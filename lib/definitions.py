@@ -13,7 +13,6 @@ import zlib
 from tel import jsonl
 from tel.errors import BadData
 
-STATISTICS = ("sum", "log_sum", "log_sum_squares", "sum_squares_lo", "sum_squares_hi")  # behind a histogram's counts
 EXPONENTIAL, LINEAR, BOOLEAN, FLAG, COUNT, CATEGORICAL = range(6)
 
 # What a symbolic constant stood for: first what the 2013 server assumed, then what clients really compiled

@@ -117,17 +117,25 @@ class TextOutline:
     """The same for a ping's text, as a tier sees it, and that text in the storage format."""
 
     def __init__(self):
-        self._sha256 = self._text = None
+        self._sha256 = self._converted_text = None
 
     def stored_text(self, version):
         """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
 
-        None where only the reference way can tell. Remembered: several stages ask for it.
+        None where only the reference way can tell.
+        """
+        text = self.converted(version)
+        return text if text.__class__ is bytes else None
+
+    def converted(self, version):
+        """The same, or a parted.Parted where only some of its histograms are in doubt.
+
+        Remembered: several stages ask for it.
         """
         sha256 = version and version.sha256
-        if self._text is None or self._sha256 != sha256:
-            self._sha256, self._text = sha256, self._converted(version)
-        return self._text
+        if self._converted_text is None or self._sha256 != sha256:
+            self._sha256, self._converted_text = sha256, self._converted(version)
+        return self._converted_text
 
 
 def outline(ping):

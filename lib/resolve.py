@@ -118,7 +118,7 @@ class Resolver:
             version = self.cache.of_record(self.revision(outline, outline.info))
         except BadData:  # which may not be the first thing that is wrong
             return None
-        return outline if outline.stored_text(version) else None
+        return outline if outline.converted(version) else None
 
     def revision(self, outline, info):
         """The record's `revision` for the outline of its ping and its info: what was found, or None without histograms.

@@ -5,7 +5,7 @@
  *
  * Want(tree, slots, counted, first).look(data)  spans of the members that a tree of names asks for
  * strict(data)                                  whether a text is strict JSON, one object
- * Table(layouts, entries).stored(data, edits)   a ping's text with histograms as arrays and other edits
+ * Table(layouts, entries)                       the histograms that look(data, table, ...) makes arrays of
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -18,6 +18,7 @@
 #define MOST_DEPTH 200       /* far below what the reference parser can follow */
 #define MOST_DIGITS 200      /* of a number: no double overflows, no integer is refused */
 #define MOST_NAMES 1024      /* of members among which a repeated name is looked for */
+#define MOST_DOUBTS 64       /* of members of one container that are left to be judged alone */
 
 /* ---- strict JSON ---------------------------------------------------------------------------------------------- */
 
@@ -56,8 +57,8 @@ typedef struct {
     Names counted, first;
     PyObject *found; /* of the look that is going on */
     Py_ssize_t count, first_at, left;
-    PyObject *held;   /* [(start, end, kind), ...] of the containers that are not empty */
-    PyObject *arrays; /* [(start, end, arrays as bytes), ...] of its histograms, NULL where that is not wanted or failed */
+    PyObject *held;   /* [kind, ...] of the containers that are not empty */
+    PyObject *arrays; /* what is in them, see converted(); NULL where that is not wanted or failed */
     struct Table *table;
 } Want;
 
@@ -266,15 +267,15 @@ static int keep_span(Want *want, Py_ssize_t slot, Py_ssize_t start, Py_ssize_t e
     return span ? PyList_SetItem(want->found, slot, span) : -1;
 }
 
-/* Count a container, and keep its span if something is in it; 0 in doubt. */
-static int hold(Want *want, int kind, const char *begin, const Text *t)
+/* Count a container, and keep its kind if something is in it; 0 in doubt. */
+static int hold(Want *want, int kind, const char *begin)
 {
     want->count--;
     if (*begin != '{' || (begin[1] != '"' && begin[1] != '}'))
         return 0;
     if (begin[1] == '}')
         return 1;
-    PyObject *item = Py_BuildValue("nni", begin - t->start, t->p - t->start, kind);
+    PyObject *item = PyLong_FromLong(kind);
     int failed = !item || PyList_Append(want->held, item);
     Py_XDECREF(item);
     return failed ? -1 : 1;
@@ -358,7 +359,7 @@ static int object(Text *t, Want *want, const Node *node)
             return result;
         if (container) {
             want->first_at = first_at; /* what lies in there is none of its */
-            if ((result = hold(want, child->kind, begin, t)) != 1)
+            if ((result = hold(want, child->kind, begin)) != 1)
                 return result;
         }
         if (child && child->slot >= 0 && keep_span(want, child->slot, begin - t->start, t->p - t->start))
@@ -761,7 +762,7 @@ static Entry *look_up(Table *table, const char *name, Py_ssize_t length)
 }
 
 /* {key: histogram} of one keyed histogram. */
-static int by_key(Text *t, Table *table, const Entry *entry, Out *out, Py_ssize_t *left)
+static int by_key(Text *t, const Table *table, const Entry *entry, Out *out, Py_ssize_t *left)
 {
     uint64_t hashes[MOST_NAMES];
     int named = 0;
@@ -802,108 +803,123 @@ static int by_key(Text *t, Table *table, const Entry *entry, Out *out, Py_ssize_
     return out_text(out, "}", 1) ? -1 : 1;
 }
 
-/* A {name: histogram} or {name: {key: histogram}} object, up to its end, as one of arrays. */
-static int histograms(Text *t, Table *table, int keyed, Out *out, Py_ssize_t *left)
+/* The members of a container that are in doubt: the hashes of those names that nobody defines, and where they lie. */
+typedef struct {
+    uint64_t hashes[MOST_DOUBTS];
+    int named;
+    PyObject *list; /* [(start, end, place in the text of arrays if a comma followed each of them), ...] or NULL */
+} Doubts;
+
+/* Whether a name that nobody defines comes for the first time. */
+static int is_new(Doubts *doubts, const char *name, Py_ssize_t length)
 {
-    if (!byte(t, '{') || out_text(out, "{", 1))
+    uint64_t h = hash_of(name, length);
+    if (doubts->named == MOST_DOUBTS)
         return 0;
-    table->epoch++;
-    if (byte(t, '}'))
-        return out_text(out, "}", 1) ? -1 : 1;
-    do {
-        const char *begin = t->p, *name = begin + 1;
-        if (string(t) != 1 || --*left < 0)
+    for (int i = 0; i < doubts->named; i++)
+        if (doubts->hashes[i] == h)
             return 0;
-        Py_ssize_t length = t->p - name - 1;
-        Entry *entry = look_up(table, name, length);
-        int twin = 0;
-        if (!entry && length > 8 && !memcmp(name, "STARTUP_", 8)) {
-            entry = look_up(table, name + 8, length - 8);
-            twin = 1;
-        }
-        if (!entry || entry->keyed != keyed || entry->seen[twin] == table->epoch || !byte(t, ':'))
-            return 0;
+    doubts->hashes[doubts->named++] = h;
+    return 1;
+}
+
+/* Past the value of a member in doubt, which is kept. */
+static int doubted(Text *t, Want *want, Doubts *doubts, const char *begin, Py_ssize_t at)
+{
+    if (!doubts->list && !(doubts->list = PyList_New(0)))
+        return -1;
+    int result = value(t, want, NULL);
+    if (result != 1 || PyList_GET_SIZE(doubts->list) == MOST_DOUBTS)
+        return result < 0 ? -1 : 0;
+    PyObject *item = Py_BuildValue("nnn", begin - t->start, t->p - t->start, at);
+    result = item && !PyList_Append(doubts->list, item) ? 1 : -1;
+    Py_XDECREF(item);
+    return result;
+}
+
+/* One member of a container of histograms as an array. */
+static int member(Text *t, Want *want, int keyed, Out *out, Doubts *doubts)
+{
+    Table *table = want->table;
+    const char *begin = t->p, *name = begin + 1;
+    if (string(t) != 1 || --want->left < 0)
+        return 0;
+    Py_ssize_t length = t->p - name - 1, used = out->p - out->start, at = used + (used > 1);
+    if (!byte(t, ':'))
+        return 0;
+    want->count += written(&want->counted, name, length, 1);
+    Entry *entry = look_up(table, name, length);
+    int twin = 0, result = 0;
+    if (!entry && length > 8 && !memcmp(name, "STARTUP_", 8)) {
+        entry = look_up(table, name + 8, length - 8);
+        twin = 1;
+    }
+    if (entry ? entry->seen[twin] == table->epoch : !is_new(doubts, name, length))
+        return 0;
+    if (entry) {
+        const char *begun = t->p;
         entry->seen[twin] = table->epoch;
-        if (out_text(out, begin, t->p - begin))
-            return -1;
-        int result = keyed ? by_key(t, table, entry, out, left) : histogram(t, table, entry, out);
-        if (result != 1)
+        if (entry->keyed == keyed) {
+            if ((used > 1 && out_text(out, ",", 1)) || out_text(out, begin, begun - begin))
+                return -1;
+            result = keyed ? by_key(t, table, entry, out, &want->left) : histogram(t, table, entry, out);
+        }
+        if (result == 0) {
+            t->p = begun;
+            out->p = out->start + used;
+        }
+    }
+    return result == 0 ? doubted(t, want, doubts, begin, at) : result;
+}
+
+/* A {name: histogram} or {name: {key: histogram}} object, up to its end, as one of arrays. */
+static int histograms(Text *t, Want *want, int keyed, Out *out, Doubts *doubts)
+{
+    int result;
+    if (!byte(t, '{'))
+        return 0;
+    out->p = out->start;
+    want->table->epoch++;
+    if (out_text(out, "{", 1))
+        return -1;
+    do {
+        if ((result = member(t, want, keyed, out, doubts)) != 1)
             return result;
-        if (!byte(t, ','))
-            break;
-        if (out_text(out, ",", 1))
-            return -1;
-    } while (1);
+    } while (byte(t, ','));
     if (!byte(t, '}'))
         return 0;
     return out_text(out, "}", 1) ? -1 : 1;
 }
 
-/* Past an object of histograms, its arrays kept; 0: none of them are wanted any more, and the text stays where it was. */
+/* Past an object of histograms, kept as (start, end, arrays as bytes, doubts as a tuple); 0: it is in doubt as a whole, so
+ * that no arrays are wanted any more, and the text stays where it was. */
 static int converted(Text *t, Want *want, int keyed)
 {
     Text inner = *t;
     Out *out = &want->table->out;
+    Doubts doubts;
+    Py_ssize_t count = want->count;
     if (word(t, "{}", 2)) /* stays */
         return 1;
-    out->p = out->start;
-    int result = histograms(&inner, want->table, keyed, out, &want->left);
+    inner.depth++;
+    doubts.named = 0;
+    doubts.list = NULL;
+    int result = histograms(&inner, want, keyed, out, &doubts);
     if (result == 1) {
-        PyObject *piece = Py_BuildValue("nny#", t->p - t->start, inner.p - t->start, out->start, out->p - out->start);
+        PyObject *list = doubts.list ? PyList_AsTuple(doubts.list) : PyTuple_New(0), *piece;
+        piece = !list ? NULL
+                      : Py_BuildValue("nny#N", t->p - t->start, inner.p - t->start, out->start, out->p - out->start, list);
         result = piece && !PyList_Append(want->arrays, piece) ? 1 : -1;
         Py_XDECREF(piece);
         t->p = inner.p;
     } else if (PyErr_Occurred()) {
         result = -1;
     } else {
+        want->count = count;
         Py_CLEAR(want->arrays);
     }
+    Py_XDECREF(doubts.list);
     return result;
-}
-
-/* stored(data, edits, most): the text with each edit (start, end, what) done, in ascending order: `what` is False for
- * plain histograms, True for keyed ones, or the bytes to put there. None in any doubt, or for more histograms. */
-static PyObject *table_stored(Table *self, PyObject *args)
-{
-    char *start;
-    Py_ssize_t length, left, at = 0;
-    PyObject *edits;
-    if (!PyArg_ParseTuple(args, "y#O!n", &start, &length, &PyList_Type, &edits, &left))
-        return NULL;
-    Out *out = &self->out;
-    out->p = out->start;
-    if (out_room(out, length + 1))
-        return NULL;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(edits); i++) {
-        Py_ssize_t from, to;
-        PyObject *what;
-        int result = 1;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(edits, i), "nnO", &from, &to, &what))
-            return NULL;
-        if (from < at || to < from || to > length) {
-            PyErr_SetString(PyExc_ValueError, "edits overlap");
-            return NULL;
-        }
-        if (out_text(out, start + at, from - at))
-            return NULL;
-        if (PyBytes_Check(what)) {
-            if (out_text(out, PyBytes_AS_STRING(what), PyBytes_GET_SIZE(what)))
-                return NULL;
-        } else {
-            Text t = {start + from, start + to, start, 0};
-            result = histograms(&t, self, what == Py_True, out, &left);
-            if (t.p != t.end)
-                result = 0;
-        }
-        if (PyErr_Occurred())
-            return NULL;
-        if (result != 1)
-            Py_RETURN_NONE;
-        at = to;
-    }
-    if (out_text(out, start + at, length - at))
-        return NULL;
-    return PyBytes_FromStringAndSize(out->start, out->p - out->start);
 }
 
 static void table_dealloc(Table *self)
@@ -1000,18 +1016,12 @@ static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static PyMethodDef table_methods[] = {
-    {"stored", (PyCFunction)table_stored, METH_VARARGS, "A ping's text with its histograms as arrays, or None in doubt."},
-    {NULL, NULL, 0, NULL},
-};
-
 static PyTypeObject TableType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Table",
     .tp_basicsize = sizeof(Table),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = table_new,
     .tp_dealloc = (destructor)table_dealloc,
-    .tp_methods = table_methods,
 };
 
 /* ---- what a Want does ------------------------------------------------------------------------------------------ */
@@ -1020,9 +1030,9 @@ static PyTypeObject TableType = {
  *     a span (start, end), or None, for each slot;
  *     how often the counted names occur elsewhere than at a container;
  *     where the value of the first of the others begins, or -1;
- *     the histograms as arrays of the table, [(start, end, bytes), ...], or None if one of them is in doubt, there is
- *     no table, or they are more;
- *     the containers that are not empty, [(start, end, kind), ...]. */
+ *     the containers as arrays of the table, see converted(), or None if one of them is in doubt as a whole, there is
+ *     no table, or their members are more;
+ *     the kinds of the containers that are not empty. */
 static PyObject *want_look(Want *self, PyObject *args)
 {
     const char *start;

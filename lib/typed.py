@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from tel import canonical
-from tel.definitions import STATISTICS
+from tel.arrays import NAMES
 
 LONGEST_STATISTICS = 300  # characters of those of one histogram
 _encode = msgspec.json.Encoder().encode
@@ -42,7 +42,7 @@ _NUMBERS = msgspec.json.Decoder(
     list[
         msgspec.defstruct(
             "Statistics",
-            [("sum", float)] + [(name, float, 0.0) for name in STATISTICS[1:]],
+            [("sum", float)] + [(name, float, 0.0) for name in NAMES[1:]],
             forbid_unknown_fields=True,
             gc=False,
         )

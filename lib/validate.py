@@ -2,11 +2,11 @@
 
 from collections import namedtuple
 
-from tel import definitions, jsonl, pings, tiers
-from tel.definitions import STATISTICS
+from tel import arrays, definitions, jsonl, pings, tiers
+from tel.arrays import NAMES, STATISTICS
 from tel.errors import BadData
 
-MEMBERS = frozenset(("range", "bucket_count", "histogram_type", "values", *STATISTICS))
+MEMBERS = frozenset(("range", "bucket_count", "histogram_type", "values", *NAMES))
 NUMBERS = (int, float, jsonl.Real)
 
 
@@ -32,7 +32,7 @@ def check_raw(definition, histogram):
     if low_high != layout.range or low_high[0].__class__ is not int or low_high[1].__class__ is not int:
         raise BadData("wrong_range", f"range is {low_high!r:.40}, not {layout.range}")
     check_values(layout, histogram.get("values"))
-    for name in STATISTICS:
+    for name in NAMES:
         number = histogram.get(name, 0)
         if number.__class__ not in NUMBERS:
             raise BadData("bad_statistic", f"{name} is {number!r:.40}, not a number")
@@ -57,9 +57,9 @@ def check_stored(definition, array):
     """
     if array.__class__ is not list:
         raise BadData("not_an_array", "the stored histogram is not an array")
-    layout = definition.by_buckets.get(len(array) - len(STATISTICS))
+    layout = definition.by_buckets.get(len(array) - STATISTICS)
     if layout is None:
-        expected = " or ".join(str(buckets + len(STATISTICS)) for buckets in definition.by_buckets)
+        expected = " or ".join(str(buckets + STATISTICS) for buckets in definition.by_buckets)
         raise BadData("wrong_bucket_count", f"the array has {len(array)} elements, not {expected}")
     if any(count.__class__ is not int or count < 0 for count in array[: layout.n_buckets]):
         raise BadData("bad_count", "a bucket's count is not an integer >= 0")
@@ -100,9 +100,10 @@ class Sieve:
         self._kinds = (pings.PLAIN, pings.KEYED, pings.ADDON) if keyed else (pings.PLAIN,)
 
     def passes(self, record, cache):
-        """The ping of a record in the storage format, by the quick way, if nothing in it is wrong.
+        """(the ping of a record in the storage format, the parted.Judged that it is or None), by the quick way.
 
-        None where only the reference way can tell. Raises BadData `bad_id`.
+        Histograms that do not fit are taken out, and the Judged ping has what was sent without them. None, and nothing
+        is taken out, where only the reference way can tell. Raises BadData `bad_id`, and what `whole` asks for.
         """
         if not self.keyed:
             return None
@@ -112,11 +113,17 @@ class Sieve:
         outline = record.outline
         if not outline or outline.stored:
             return None
-        stored = outline.stored_text(version if outline.carries else None)
-        if stored is not None:
-            pings.check_id(record.id)
-            record.sound = True
-        return stored
+        converted = outline.converted(version if outline.carries else None)
+        if converted is None:
+            return None
+        pings.check_id(record.id)
+        record.sound = True
+        if converted.__class__ is bytes:
+            return converted, None
+        judged = converted.judged(
+            converted.document(), lambda document: self.sift(record, document, cache, check_raw, arrays.compact)
+        )
+        return judged.converted(version), judged
 
     def sift(self, record, document, cache, check, change=None):
         """Put `change(layout, histogram)` in the place of each histogram of a Document that `check` finds good.
@@ -237,13 +244,22 @@ def validate(records, cache, sieve):
 
 
 def _validated(record, cache, sieve):
-    if sieve.passes(record, cache) is not None:
-        return record
+    passed = sieve.passes(record, cache)
+    if passed is not None:
+        return record if passed[1] is None else _lessened(record, passed[1], sieve)
     document = opened(record)
     ping = document.value
     pings.info_of(ping, pings.generation(ping))
     changed = sieve.sift(record, document, cache, check_stored if pings.is_stored(ping) else check_raw)
     return record.with_ping(None, document) if changed else record
+
+
+def _lessened(record, judged, sieve):
+    """A record whose ping was Judged by a Sieve, without what that took out; the next stage need not judge again."""
+    sent = judged.sent_text()
+    lessened = record if sent is None else record.with_ping(sent)
+    lessened.outline = judged if sieve.unknown != "keep" else None
+    return lessened
 
 
 def opened(record):

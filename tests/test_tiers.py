@@ -16,6 +16,7 @@ from strategies import json_values, raw_pings
 from tel import convert, jsonl, pings, records, rejects, resolve, sample, stats, tiers, validate
 from tel.definitions import find, load
 from tel.errors import BadData
+from tel.parted import Parted
 from test_properties import OneVersion
 
 MUTATIONS = int(os.environ.get("TEL_MUTATIONS", "20000")) // 10
@@ -430,9 +431,50 @@ def test_a_tier_is_sure_of_what_old_firefoxes_wrote(tier, corpus):
     outline, cache = tiers.look(text), real_definitions(corpus, "23.0-2013")
     assert outline and outline.carries and outline.info["appVersion"] == "23.0.1"
     ping = json.loads(text)
-    for name in [name for name in ping["histograms"] if not find(cache.definitions, name)]:
+    unknown = [name for name in ping["histograms"] if not find(cache.definitions, name)]
+    assert unknown and isinstance(outline.converted(cache), Parted)
+    for name in unknown:
         del ping["histograms"][name]  # which the reference would take out
     assert tiers.look(written(ping)).stored_text(cache)
+
+
+SPOILT = (
+    '"U":1', f'"A":{PLAIN}', '"B":{}', f'"B":{PLAIN}', '"U":"},\\"sum"', '"U":"},"', f'"ver":{PLAIN}', '"histograms":{}',
+    f'"B":{SPREAD[:-2]},"22":1}}}}', f'"B":{SPREAD}', f'"C":{PLAIN.replace(":2,", ": 2,")}', f'"K":{{"a":{COUNT}}}',
+    '"U":{"ver":1}', '"U":{"a":{"histograms":{}}}', f'"STARTUP_C":{PLAIN}', '"U":[[{"sum":1}]]', '"\\u0041":1', '"É":{}',
+    f'"C":{PLAIN.replace("sum", "log_sum")}', f'"E":{PLAIN.replace("3,", "12,")}', f'"W":{PLAIN[:-1]},"sum":3}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_doubtful_histogram_is_judged_alone_or_with_all(spoilt):
+    other, source = SPOILT[(SPOILT.index(spoilt) + 1) % len(SPOILT)], random.Random(spoilt)
+    for text in SMALL[:-1]:
+        for place in re.finditer('"(histograms|keyedHistograms|x)":{', text):
+            for member in (
+                f"{spoilt},",
+                f"{spoilt},{other},",
+                f"{spoilt},{spoilt},",
+                spoilt.replace("},", "}, ") + ",",
+            ):
+                changed = text[: place.end()] + member + text[place.end() :]
+                way = Way(sieve=source.choice(SIEVES[2:]))
+                check(changed.replace(",}", "}").encode(), Definitions(FIELDS), way)
+        check(text.replace(f":{PLAIN}}}", f":{PLAIN},{spoilt}}}").encode(), Definitions(FIELDS))
+
+
+@pytest.mark.parametrize("tier", tiers.TIERS)
+def test_a_tier_leaves_only_doubtful_histograms_to_the_reference(tier):
+    need(tier)
+    for name, histogram in (("U", PLAIN), ("B", PLAIN), ("C", PLAIN.replace("sum", "log_sum")), ("K", COUNT)):
+        text = CLASSIC.replace('"A":', f'"{name}":{histogram},"A":').encode()
+        assert isinstance(tiers.look(text).converted(Definitions(FIELDS)), Parted), name
+
+
+def test_many_doubtful_histograms_are_the_same_in_all_tiers():
+    for count in (62, 63, 64, 65, 66, 130):
+        unknown = ",".join(f'"U{n}":{PLAIN}' for n in range(count))
+        check(CLASSIC.replace('"A":', f'{unknown},"A":').encode(), Definitions(FIELDS))
 
 
 @pytest.mark.parametrize("guessed", [False, True])

@@ -1,0 +1,124 @@
+"""Pings of which a tier could not judge every histogram: those few are judged alone, by the reference way.
+
+Most real pings have one unknown name among hundreds. All other bytes of such a ping are known already.
+"""
+
+import os
+from collections import namedtuple
+from operator import itemgetter
+
+from tel import jsonl, pings
+from tel.document import Document
+
+MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input can hold
+
+# A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
+# without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
+# if a comma followed every member there.
+Container = namedtuple("Container", "start end stored doubts")
+
+
+class Parted:
+    """A ping's bytes, the edits (start, end, bytes) that its storage format asks for, and its Containers."""
+
+    def __init__(self, data, edits, containers):
+        self._data, self._edits, self._containers = data, edits, containers
+
+    def document(self):
+        """The ping as a Document, of its histograms only those in doubt, behind the number of their container."""
+        edits = []
+        for number, container in enumerate(self._containers):
+            members = [self._data[start:end] for start, end, _ in container.doubts]
+            text = b'{"%s":%d%s}' % (MARK.encode(), number, b"".join(b"," + member for member in members))
+            edits.append((container.start, container.end, text))
+        return Document(edited(self._data, edits))
+
+    def judged(self, document, sift):
+        """The Judged ping, by what `sift(document)` leaves of the histograms in its `document()`: the good, stored."""
+        ping = document.value
+        places = list(pings.places(ping, pings.generation(ping), (pings.PLAIN, pings.KEYED)))
+        places = [(holder[kind].pop(MARK), holder, kind) for holder, kind, _ in places if MARK in holder[kind]]
+        sent = [holder[kind] for _, holder, kind in places]
+        sift(document)
+        parts = [
+            _Part(self._containers[number], kind, before, holder[kind])
+            for before, (number, holder, kind) in zip(sent, places)
+        ]
+        return Judged(self._data, self._edits, parts)
+
+
+class Judged:
+    """A ping whose histograms have all been judged: its text without the bad ones, as stored and as sent."""
+
+    stored = False  # as an Outline has it: it is in the format that clients send
+    carries = True
+
+    def __init__(self, data, edits, parts):
+        self._data, self._parts = data, parts
+        self._stored = edited(data, [*edits, *[(*part.span, part.stored()) for part in parts]])
+
+    def converted(self, _version):
+        """The ping's bytes in the storage format of the definitions that it was judged by."""
+        return self._stored
+
+    def sent_text(self):
+        """The ping's bytes as sent, or None if nothing was taken out of it."""
+        lessened = [(*part.span, part.sent(self._data)) for part in self._parts if part.lessened]
+        return edited(self._data, lessened) if lessened else None
+
+
+class _Part:
+    """A Container, its histograms in doubt as they were sent, and those found good as they are stored."""
+
+    def __init__(self, container, kind, sent, good):
+        self._container, self._keyed, self._sent, self._good = container, kind == pings.KEYED, sent, good
+        self.span = container.start, container.end
+        self.lessened = good.keys() != sent.keys() or any(len(good[name]) < len(sent[name]) for name in self._by_key())
+
+    def _by_key(self):
+        """The names of the good histograms that are objects of histograms."""
+        return [name for name in self._good if self._keyed and self._sent[name].__class__ is dict]
+
+    def stored(self):
+        """The container's text in the storage format."""
+        container, good = self._container, self._good
+        places = [(at, at, _member(name, good)) for name, (_, _, at) in zip(self._sent, container.doubts)]
+        return _closed(edited(_open(container.stored), places))
+
+    def sent(self, data):
+        """The container's text as it was sent, without the bad ones."""
+        start, end = self.span
+        good = {name: self._sent[name] for name in self._good}
+        good.update((name, {key: good[name][key] for key in self._good[name]}) for name in self._by_key())
+        places = [
+            (begin - start, to - start + 1, _member(name, good))
+            for name, (begin, to, _) in zip(self._sent, self._container.doubts)
+        ]
+        return _closed(edited(_open(data[start:end]), places))
+
+
+def _open(text):
+    """An object's text, with a comma behind its last member in the brace's place."""
+    return text[:-1] + b"," if len(text) > 2 else text[:-1]
+
+
+def _closed(text):
+    return (text[:-1] if text.endswith(b",") else text) + b"}"
+
+
+def _member(name, members):
+    """A member's text and a comma; nothing if it is not there."""
+    return jsonl.dumps({name: members[name]})[1:-1] + b"," if name in members else b""
+
+
+def edited(data, edits):
+    """Bytes with what stands at each (start, end, bytes) replaced.
+
+    >>> edited(b"abcd", [(3, 3, b"-"), (0, 2, b"x")])
+    b'xc-d'
+    """
+    pieces, at = [], 0
+    for start, end, text in sorted(edits, key=itemgetter(0)):
+        pieces += data[at:start], text
+        at = end
+    return b"".join((*pieces, data[at:]))
