@@ -15,11 +15,17 @@ LONGEST_VALUES = 4000  # characters: no count in them has more digits than the r
 MOST_BRACKETS = 400  # opened beside the histograms: what is nested so deeply, the reference may refuse
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
-_STATISTICS = re.compile(
-    rf'(?:sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
-    rf'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?(?:\n|\Z))+'
-).fullmatch
-_MISSING = {0: ",-1,-1,-1,-1", 2: ",-1,-1", 4: ""}  # behind a text of so many commas: the statistics that it lacks
+_NUMBERS = re.compile(rf"{_NUMBER}(?:[,\n]{_NUMBER})*").fullmatch
+_DIGITS, _LETTERS = b"0123456789.-", b'abcdefghijklmnopqrstuvwxyz_":'
+_LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
+_PARTS = re.findall(b',"[a-z_]+":', _LOGARITHMS + _SQUARES)
+_ABSENT = ",-1,-1"
+_LACKING = {  # the names of statistics that may follow the values: what stands for those that lack
+    b'sum":': _ABSENT * 2,
+    b'sum":' + _LOGARITHMS: _ABSENT,
+    b'sum":' + _SQUARES: None,  # is to be put between
+    b'sum":' + _LOGARITHMS + _SQUARES: "",
+}
 _LEADING_ZERO = re.compile(":0[0-9]").search
 _PLAIN, _VER, _VERSION = f'"{pings.PLAIN}"', '"ver"', '"version"'
 _OTHERS = {kind: f'"{kind}"' for kind in (pings.KEYED, pings.ADDON)}
@@ -33,12 +39,14 @@ class Layout:
         self.zeros, self.kept = ["0"] * layout.n_buckets, {}
         self.position = {f'"{key}"': at for key, at in layout.position.items()}
 
+    def keep(self, values, counts):
+        """Remember the counts (text, or None) of a short text."""
+        if counts is not None and len(values) < LONGEST_KEPT and len(self.kept) < MOST_KEPT:
+            self.kept[values] = counts
+
     def counts(self, values):
-        """The counts as text for `{"0":2,"7":1`; None in doubt. Short ones are remembered."""
-        found = self._counts(values[1:]) if len(values) > 1 else ",".join(self.zeros)
-        if found is not None and len(values) < LONGEST_KEPT and len(self.kept) < MOST_KEPT:
-            self.kept[values] = found
-        return found
+        """The counts as text for `"0":2,"7":1`; None in doubt."""
+        return self._counts(values) if values else ",".join(self.zeros)
 
     def _counts(self, values):
         row, position = self.zeros[:], self.position
@@ -80,7 +88,7 @@ class Heads:
                 f'{quoted}:{{"range":[{layout.low},{layout.high}],"bucket_count":{layout.n_buckets},'
                 f'"histogram_type":{type},"values":'
             )
-            self._entries[head] = f"{quoted}:[", made.kept.get, made.counts
+            self._entries[head] = f"{quoted}:[", made.kept.get, made
 
     def arrays(self, text):
         """(the text of `{name: histogram}` as that of `{name: array}`, the doubts of a parted.Container).
@@ -93,7 +101,7 @@ class Heads:
         heads, tails = pieces[::2], pieces[1::2]
         if len(pieces) % 2 or len(heads) > pings.MOST_HISTOGRAMS or not text.startswith('{"'):
             return None
-        rows = [self._row(head) for head in heads]
+        rows = self._rows(heads)
         rests = self._rests(rows, tails)
         if None in rests:
             return _with_doubts(heads, tails, rows, rests)
@@ -101,17 +109,29 @@ class Heads:
         members = [f"{name}{counts},{rest}]" for (name, counts), rest in zip(rows, rests)]
         return None if len(names) < len(rows) else ('{"' + ',"'.join(members) + "}", ())
 
-    def _row(self, head):
-        """(name with quotes, colon and bracket, counts as text) of what precedes a histogram's statistics; None in
-        doubt."""
-        at = head.rfind("{")
-        entry = self._entries.get(head[:at])
-        if entry is None:
-            return None
-        name, kept, counts_of = entry
-        values = head[at:]
-        counts = kept(values) or counts_of(values)
-        return counts and (name, counts)
+    def _rows(self, heads):
+        """(name with its quotes, colon and bracket, counts as text) of each head; None for one in doubt."""
+        find, rows, missed = self._entries.get, [], []
+        for head in heads:
+            known, _, values = head.rpartition("{")
+            entry = find(known)
+            if entry is None:
+                rows.append(None)
+                continue
+            name, kept, layout = entry
+            counts = kept(values)
+            if counts is None:
+                missed.append((len(rows), layout, values))
+            rows.append((name, counts))
+        for (at, layout, values), counts in zip(missed, self._counts([each[1:] for each in missed])):
+            layout.keep(values, counts)
+            rows[at] = counts and (rows[at][0], counts)
+        return rows
+
+    @staticmethod
+    def _counts(asked):
+        """The counts as text for each (layout, values); None in doubt."""
+        return [layout.counts(values) for layout, values in asked]
 
     def _rests(self, rows, tails):
         """The five statistics as text behind each row; None where one or the other is in doubt."""
@@ -125,20 +145,29 @@ class Heads:
 
     def _statistics(self, tails):
         """For each text that follows the values of a histogram, the five statistics; None in doubt."""
-        text = "\n".join(tails)
-        if not self._are_numbers(tails, text):
+        text = "\n".join(tails).encode()
+        names = text.translate(None, _DIGITS).split(b"\n")
+        numbers = text.translate(None, _LETTERS).decode()
+        if not _are_whole(text, names) or not self._are_numbers(numbers):
             return None
-        text = text.replace(',"log_sum":', ",").replace(',"log_sum_squares":', ",")
-        text = text.replace(',"sum_squares_lo":', ",-1,-1,").replace(',"sum_squares_hi":', ",").replace('sum":', "")
-        try:
-            return None if '"' in text else [each + _MISSING[each.count(",")] for each in text.split("\n")]
-        except KeyError:  # all five are there, or some in another order
-            return None
+        lacking = map(_LACKING.__getitem__, names)
+        return [
+            number.replace(",", f"{_ABSENT},", 1) if lack is None else number + lack
+            for number, lack in zip(numbers.split("\n"), lacking)
+        ]
 
     @staticmethod
-    def _are_numbers(tails, text):
-        """Whether texts, and the same joined by line ends, are numbers behind the names of statistics."""
-        return _STATISTICS(text) is not None
+    def _are_numbers(text):
+        """Whether a text is numbers, with commas and line ends between them."""
+        return _NUMBERS(text) is not None
+
+
+def _are_whole(text, names):
+    """Whether the names in the lines of a text, which are `names` without digits, have none in them."""
+    counts = {name: names.count(name) for name in set(names)}
+    if not _LACKING.keys() >= counts.keys() or (b"\n" + text).count(b'\nsum":') < len(names):
+        return False
+    return all(text.count(part) == sum(count for name, count in counts.items() if part in name) for part in _PARTS)
 
 
 def _with_doubts(heads, tails, rows, rests):

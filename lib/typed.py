@@ -9,7 +9,6 @@ import msgspec
 from msgspec.structs import astuple
 
 from tel import canonical
-from tel.arrays import NAMES
 
 LONGEST_STATISTICS = 300  # characters of those of one histogram
 _encode = msgspec.json.Encoder().encode
@@ -22,11 +21,12 @@ class Layout(canonical.Layout):
         super().__init__(layout)
         self._decode = _decoder(layout.keys) if len(set(layout.keys)) == len(layout.keys) else None
 
-    def _counts(self, values):
+    def tuple(self, values):
+        """The counts for `"0":2,"7":1` as a tuple; None in doubt."""
         if self._decode is None or "-" in values or len(values) > canonical.LONGEST_VALUES:
-            return super()._counts(values)
+            return None
         try:
-            return _encode(astuple(self._decode(f"{{{values}}}")))[1:-1].decode()
+            return astuple(self._decode(f"{{{values}}}"))
         except (msgspec.DecodeError, ValueError):
             return None
 
@@ -38,35 +38,26 @@ def _decoder(keys):
     return msgspec.json.Decoder(msgspec.defstruct("Values", fields, forbid_unknown_fields=True, gc=False)).decode
 
 
-_NUMBERS = msgspec.json.Decoder(
-    list[
-        msgspec.defstruct(
-            "Statistics",
-            [("sum", float)] + [(name, float, 0.0) for name in NAMES[1:]],
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-    ]
-).decode
-
-
-_LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
-_ORDERS = {b'sum":' + some for some in (b"", _LOGARITHMS, _SQUARES, _LOGARITHMS + _SQUARES)}  # of names, less numbers
+_NUMBERS = msgspec.json.Decoder(list[float]).decode
 
 
 class Heads(canonical.Heads):
-    """Heads whose values are decoded by type, and the statistics of all histograms at once."""
+    """Heads whose values are decoded by type, and printed all at once."""
 
     layout_class = Layout
 
     @staticmethod
-    def _are_numbers(tails, text):
-        if "-0" in text or max(map(len, tails), default=0) > LONGEST_STATISTICS:
-            return False
-        if not _ORDERS.issuperset(text.encode().translate(None, b"0123456789.-").split(b"\n")):
+    def _counts(asked):
+        tuples = [layout.tuple(values) for layout, values in asked]
+        texts = iter(_encode([each for each in tuples if each is not None])[2:-2].decode().split("],["))
+        return [layout.counts(values) if each is None else next(texts) for each, (layout, values) in zip(tuples, asked)]
+
+    @staticmethod
+    def _are_numbers(text):
+        if "-0" in text or max(map(len, text.split("\n"))) > LONGEST_STATISTICS:
             return False
         try:
-            return len(_NUMBERS('[{"' + '},{"'.join(tails) + "}]")) == len(tails)
+            return bool(_NUMBERS(f"[{text}]".replace("\n", ",")))
         except (msgspec.DecodeError, ValueError):
             return False
 
