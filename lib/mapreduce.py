@@ -121,19 +121,18 @@ def dims_of_info(info, date=None):
 
 
 def parse_stored(line, dims):
-    """(document id, dims, ping's JSON text, whether the line was raw) of a stored line or a record.
+    """(document id, dims, ping's bytes, whether the line was raw) of a stored line or a record.
 
     Raises BadData `not_stored` for a line that is neither.
     """
     if line.startswith(b"{"):
         record = records.parse(line)
         record.document()  # it may find that the line has to be read in another way
-        return record.id, dims or dims_of_info(record.info, record.small["date"]), jsonl.text(record.ping), False
+        return record.id, dims or dims_of_info(record.info, record.small["date"]), record.ping, False
     id, tab, value = line.partition(b"\t")
     if not tab or not id:
         raise BadData("not_stored", "neither a stored line <id> TAB <json> nor a record")
-    text = jsonl.text(value)
-    return jsonl.text(id), dims or _dims_of_ping(value), text, True
+    return jsonl.text(id), dims or _dims_of_ping(value), value, True
 
 
 def _dims_of_ping(value):
@@ -151,6 +150,7 @@ def map_lines(lines, job, rejects, render, dims=None, seen=None):
     for where, line in lines:
         try:
             id, line_dims, value, raw = parse_stored(streams.held(line), dims)
+            value = value if job.reads_bytes else jsonl.text(value)
             rendered = [render(key, value) for key, value in job.map(id, line_dims, value, where)]
         except BadData as error:
             rejects.line(error, where, line)

@@ -5,7 +5,7 @@ from tel.errors import BadData
 
 
 class Reader:
-    """Reads what lies at some ways (tuples of names into nested objects) of a ping's JSON text.
+    """Reads what lies at some ways (tuples of names into nested objects) of a ping's JSON, text or bytes.
 
     >>> Reader(("info", "OS"), ("x",))('{"info":{"OS":"Linux"}}')
     ('Linux', None)
@@ -14,9 +14,9 @@ class Reader:
     def __init__(self, *ways):
         self.ways, self._find = ways, tiers.finder(ways)
 
-    def __call__(self, text):
+    def __call__(self, ping):
         """The values, None for each that is not there. Raises BadData for what is no strict JSON object."""
-        data = text.encode()
+        data = ping.encode() if ping.__class__ is str else ping
         spans = self._find(data) if self._find else None
         if spans is None:
             ping = jsonl.loads(data)

@@ -370,15 +370,47 @@ static int object(Text *t, Want *want, const Node *node)
     return 0;
 }
 
+/* Past elements with their commas, where they are such as stored histograms are made of; from one's start to another's. */
+static inline void elements(Text *t)
+{
+    const char *p = t->p, *end = t->end;
+    for (;;) {
+        while (end - p >= 8 && !memcmp(p, ZEROS_32, 8))
+            p += 8;
+        if (end - p >= 3 && !memcmp(p, "-1,", 3)) {
+            p += 3;
+            continue;
+        }
+#ifdef __SSE2__
+        if (end - p >= 16) {
+            __m128i x = _mm_loadu_si128((const __m128i *)p), digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+            unsigned digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+            unsigned commas = _mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(',')));
+            unsigned zeros = _mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('0')));
+            commas &= (1u << __builtin_ctz(~(digits | commas))) - 1; /* up to the first other byte */
+            if (!commas)
+                break;
+            int last = 31 - __builtin_clz(commas);
+            unsigned starts = (commas << 1 | 1) & ((1u << (last + 1)) - 1);
+            if ((starts & commas) || (starts & zeros & digits >> 1))
+                break; /* nothing between two commas, or a zero that leads */
+            p += last + 1;
+            continue;
+        }
+#endif
+        if (end - p < 2 || (unsigned)(p[0] - '0') > 9 || p[1] != ',')
+            break;
+        p += 2;
+    }
+    t->p = p;
+}
+
 static int array(Text *t, Want *want, const Node *node)
 {
     if (closed(t, ']'))
         return 1;
     do {
-        while (t->end - t->p >= 8 && !memcmp(t->p, ZEROS_32, 8)) /* stored histograms are made of such */
-            t->p += 8;
-        while (t->end - t->p >= 2 && (unsigned)(t->p[0] - '0') < 10 && t->p[1] == ',')
-            t->p += 2;
+        elements(t);
         space(t);
         int result = value(t, want, node && node->any ? node->children[0].node : NULL);
         if (result != 1)

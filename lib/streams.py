@@ -14,7 +14,7 @@ from tel import compress
 from tel.errors import BadData, IOFailed, NoInput
 
 BLOCK = 1 << 18
-LONG = 4096  # bytes of a line that is written without its end
+LONG = 4096  # bytes of a line that is handled with care for the cost of copies
 COMPRESSED_BLOCK = 1 << 16
 MAX_LINE = 32 << 20
 STDIN = "-"
@@ -147,12 +147,13 @@ def lines(blocks, limit=MAX_LINE):
     >>> list(lines([b"a\\nb", b"c\\n", b"d"]))
     [b'a', b'bc', b'd']
     """
-    blocks, rest, held = iter(blocks), [], 0
+    blocks, rest, held, few = iter(blocks), [], 0, False
     while True:
         block = next(blocks, None)
         if block is None:
             break
-        head, *whole = block.split(b"\n")
+        head, *whole = _cut(block) if few else block.split(b"\n")
+        few = len(whole) * LONG < len(block)
         if not whole:
             rest.append(block)
             held += len(block)
@@ -169,6 +170,18 @@ def lines(blocks, limit=MAX_LINE):
     if held:
         last = b"".join(rest)
         yield last if len(last) <= limit else Overlong(limit, iter((last,)))
+
+
+def _cut(block):
+    """The same as `block.split(b"\\n")`, in less time where lines are long."""
+    pieces, at = [], 0
+    to = block.find(b"\n")
+    while to >= 0:
+        pieces.append(block[at:to])
+        at = to + 1
+        to = block.find(b"\n", at)
+    pieces.append(block[at:])
+    return pieces
 
 
 def _overlong(limit, held, blocks, after):

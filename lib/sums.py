@@ -11,7 +11,7 @@ class Sums:
     """Running sums of the plain histograms of pings' main process.
 
     >>> sums = Sums()
-    >>> sums.add(("nightly",), '{"ver":2,"histograms":{"A":[1,0,1,-1,-1,-1,-1]}}')
+    >>> sums.add(("nightly",), b'{"ver":2,"histograms":{"A":[1,0,1,-1,-1,-1,-1]}}')
     >>> list(sums.take())
     [(['nightly', 'A', 2], [1, 0, 1, -1, -1, -1, -1])]
     """
@@ -20,22 +20,21 @@ class Sums:
         self._find = tiers.finder(_WAYS)
         self._quick, self._slow = {}, {}
 
-    def add(self, group, text):
-        """Add the histograms of a stored ping's JSON text to those of a group (a tuple). Raises BadData `not_stored`.
+    def add(self, group, data):
+        """Add the histograms of a stored ping's bytes to those of a group (a tuple). Raises BadData `not_stored`.
 
         All of them or none are added.
         """
-        if not self._added_quickly(group, text):
-            for name, array in arrays.of_ping(jsonl.loads(text.encode())).items():
+        if not self._added_quickly(group, data):
+            for name, array in arrays.of_ping(jsonl.loads(data)).items():
                 held = self._slow.setdefault((*group, name, len(array) - arrays.STATISTICS), [])
                 held.append(array)
                 if len(held) > BUFFERED:
                     held[:] = [arrays.add_all(held)]
 
-    def _added_quickly(self, group, text):
+    def _added_quickly(self, group, data):
         if self._find is None:
             return False
-        data = text.encode()
         spans = self._find(data)
         if spans is None:
             return False

@@ -63,6 +63,19 @@ def test_a_job_cannot_end_the_tool(code, run_tool, tmp_path):
     assert run_tool("tel-reduce", tmp_path / "job.py", stdin=stream(b'["a",1]')).returncode == 65
 
 
+@pytest.mark.parametrize("setting, kind", [("", "str"), ("BYTES = True", "bytes"), ("BYTES = 1", "str")])
+def test_a_job_gets_text_or_bytes(setting, kind, run_tool, tmp_path):
+    (tmp_path / "job.py").write_text(f"{setting}\ndef map(k, d, v, c):\n    c.write(type(v).__name__, len(v))\n")
+    line = jsonl.dumps({**RECORD, "ping": {"ver": 2, "info": {"OS": "é"}}})
+    size = len('{"ver":2,"info":{"OS":"é"}}'.encode() if kind == "bytes" else '{"ver":2,"info":{"OS":"é"}}')
+    assert run_tool("tel-map", tmp_path / "job.py", stdin=stream(line)).stdout.startswith(
+        b'["%s",%d]' % (kind.encode(), size)
+    )
+    bad = b"a\t" + b'{"ver":2,"info":{"OS":"\xff"}}'
+    done = run_tool("tel-map", "os-count", stdin=stream(bad))
+    assert done.returncode == 65 and b"UTF-8" in done.stderr
+
+
 def test_what_a_job_prints_is_no_part_of_the_answer(run_tool, tmp_path):
     code = "print('loaded')\ndef map(k, d, v, c):\n    print('said')\n    c.write('a', 1)\n"
     (tmp_path / "job.py").write_text(code)

@@ -56,7 +56,7 @@ def summed(texts, quickly):
         running._find = None
     for at, text in enumerate(texts):
         try:
-            running.add(("nightly", str(at % 2)), text)
+            running.add(("nightly", str(at % 2)), text.encode())
         except (BadData, TypeError, ValueError, AttributeError) as error:
             errors.append((at, error.__class__))
     found = {tuple(key): jsonl.dumps(arrays.finish(array)) for key, array in running.take()}

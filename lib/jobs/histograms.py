@@ -2,6 +2,7 @@
 
 from tel import arrays, sums
 
+BYTES = True
 SUMS = sums.Sums()
 
 

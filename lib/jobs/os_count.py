@@ -2,6 +2,7 @@
 
 from tel import parts
 
+BYTES = True
 READ = parts.Reader(("info", "OS"), ("environment", "system", "os", "name"))
 
 
