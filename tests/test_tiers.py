@@ -568,3 +568,14 @@ def test_any_text_is_proven_only_if_it_is_strict_json(inside, around):
     need("compiled")
     data = around % inside
     assert tiers.proves(data) == is_object(data) or IN_DOUBT(data), data
+
+
+def test_arrays_of_numbers_are_proven_only_if_they_are_strict_json():
+    need("compiled")
+    source, elements = random.Random(4), ("0", "0", "1", "10", "-1", "123", "98765", "1" * 17, "1.5")
+    for _ in range(MUTATIONS * 10):
+        text = list(",".join(source.choices(elements, k=source.randrange(1, 50))))
+        for _ in range(source.choice((0, 0, 1, 2))):
+            text[source.randrange(len(text))] = source.choice(",0123-. ")
+        data = f'{{"a":[{"".join(text)}]}}'.encode()
+        assert tiers.proves(data) == is_object(data), data
