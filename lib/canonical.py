@@ -13,6 +13,7 @@ from tel.errors import BadData
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
 MOST_BRACKETS = 400  # opened beside the histograms: what is nested so deeply, the reference may refuse
+MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:[,\n]{_NUMBER})*").fullmatch
@@ -40,8 +41,8 @@ class Layout:
         self.position = {f'"{key}"': at for key, at in layout.position.items()}
 
     def keep(self, values, counts):
-        """Remember the counts (text, or None) of a short text."""
-        if counts is not None and len(values) < LONGEST_KEPT and len(self.kept) < MOST_KEPT:
+        """Remember the counts (text) of a short text."""
+        if len(self.kept) < MOST_KEPT:
             self.kept[values] = counts
 
     def counts(self, values):
@@ -124,8 +125,9 @@ class Heads:
                 missed.append((len(rows), layout, values))
             rows.append((name, counts))
         for (at, layout, values), counts in zip(missed, self._counts([each[1:] for each in missed])):
-            layout.keep(values, counts)
             rows[at] = counts and (rows[at][0], counts)
+            if counts and len(values) < LONGEST_KEPT:
+                layout.keep(values, counts)
         return rows
 
     @staticmethod
@@ -172,19 +174,20 @@ def _are_whole(text, names):
 
 def _with_doubts(heads, tails, rows, rests):
     """The same as Heads.arrays where some rests are None."""
-    members, names, doubts, start, at = [], [], [], 1, 1
-    for head, tail, row, rest in zip(heads, tails, rows, rests):
-        end = start + len(head) + len(tail) + 5
-        if rest is not None:
-            names.append(row[0])
-            members.append(f"{row[0]}{row[1]},{rest}]")
-            at += len(members[-1]) + 2
-        else:
-            names.append(_name_alone(head, tail))
-            doubts.append((start, end, at))
-        start = end + 1
+    places = [place for place, rest in enumerate(rests) if rest is None]
+    if len(places) > MOST_DOUBTS:
+        return None
+    known = [(row[0], row[1], rest) for row, rest in zip(rows, rests) if rest is not None]
+    names = [name for name, _, _ in known] + [_name_alone(heads[place], tails[place]) for place in places]
     if None in names or len(set(names)) < len(names):
         return None
+    members = [f"{name}{counts},{rest}]" for name, counts, rest in known]
+    doubts = []
+    for before, place in enumerate(places):
+        start = 1 + sum(map(len, heads[:place])) + sum(map(len, tails[:place])) + len('"},"},') * place
+        end = start + len(heads[place]) + len(tails[place]) + len('"},"}')
+        at = 1 + sum(map(len, members[: place - before])) + len('",') * (place - before)
+        doubts.append((start, end, at))
     return '{"' + ',"'.join(members) + "}" if members else "{}", doubts
 
 

@@ -15,19 +15,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Layout(canonical.Layout):
-    """A layout whose counts are decoded by a type of its own."""
+    """A layout whose counts are decoded by a type of its own (`decode`; None where bounds are alike)."""
 
     def __init__(self, layout):
         super().__init__(layout)
-        self._decode = _decoder(layout.keys) if len(set(layout.keys)) == len(layout.keys) else None
+        self.decode = _decoder(layout.keys) if len(set(layout.keys)) == len(layout.keys) else None
 
     def tuple(self, values):
         """The counts for `"0":2,"7":1` as a tuple; None in doubt."""
-        if self._decode is None or "-" in values or len(values) > canonical.LONGEST_VALUES:
-            return None
         try:
-            return astuple(self._decode(f"{{{values}}}"))
-        except (msgspec.DecodeError, ValueError):
+            return astuple(self.decode(f"{{{values}}}"))
+        except (TypeError, ValueError, msgspec.DecodeError):
             return None
 
 
@@ -48,9 +46,17 @@ class Heads(canonical.Heads):
 
     @staticmethod
     def _counts(asked):
-        tuples = [layout.tuple(values) for layout, values in asked]
-        texts = iter(_encode([each for each in tuples if each is not None])[2:-2].decode().split("],["))
-        return [layout.counts(values) if each is None else next(texts) for each, (layout, values) in zip(tuples, asked)]
+        try:
+            tuples = [astuple(layout.decode(f"{{{values}}}")) for layout, values in asked]
+        except (TypeError, ValueError, msgspec.DecodeError):  # one of them is in doubt
+            tuples = [layout.tuple(values) for layout, values in asked]
+        texts = _encode([each for each in tuples if each is not None])[2:-2].decode()
+        if "-" in texts:
+            return [layout.counts(values) for layout, values in asked]
+        printed = iter(texts.split("],["))
+        return [
+            layout.counts(values) if each is None else next(printed) for each, (layout, values) in zip(tuples, asked)
+        ]
 
     @staticmethod
     def _are_numbers(text):
