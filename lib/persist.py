@@ -14,7 +14,7 @@ import time
 from tel import compress, jsonl, pings, tiers
 from tel.errors import BadData, IOFailed, NotWhole, printable
 from tel.schema import SUBMISSION_DATE
-from tel.store import SUFFIX, batch_name, commit_record, digest_of, sync_directory
+from tel.store import SUFFIX, batch_name, commit_record, digest_of, is_there, sync_directory
 
 FRAME = 1 << 20
 LEVEL = 1
@@ -161,7 +161,7 @@ class Batch:
         Raises IOFailed if something stands in the place of a file: nothing that is there is ever replaced.
         """
         for entry in entries:
-            if os.path.lexists(self.store.path(entry["path"])):
+            if is_there(self.store.path(entry["path"])):
                 raise IOFailed(
                     "something stands where a new file must go", self.store.path(entry["path"]), "move it away"
                 )
@@ -238,7 +238,7 @@ def _sweep(store, directory):
     for name in names:
         if name != STAGED_COMMIT:
             os.unlink(os.path.join(directory, name))
-    if os.path.lexists(path):
+    if is_there(path):
         os.unlink(path)
 
 
@@ -247,7 +247,7 @@ def _remove_placed(store, path):
         record = commit_record(file.read())
     for entry in record["files"] if record else ():  # none: killed while writing it, nothing had been put in place
         final = store.path(entry["path"])
-        if os.path.lexists(final):
+        if is_there(final):
             store.check_file(final)
             if digest_of(final) != entry.get("sha256"):
                 raise IOFailed("not the file that a dead writer put there", final, "move it away")

@@ -36,6 +36,19 @@ def batch_name(id):
     return f"{cleaned}-{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
+def is_there(path):
+    """Whether anything has this name; an error of the system is not taken for a no.
+
+    >>> is_there("/"), is_there("/none/such")
+    (True, False)
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sync_directory(path):
     """Make the names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -63,7 +76,7 @@ class Store:
         self.commits = os.path.join(self.control, "commits")
         self.staging = os.path.join(self.control, "staging")
         self._checked = set()
-        if not os.path.lexists(os.path.join(self.control, "schema.json")):
+        if not is_there(os.path.join(self.control, "schema.json")):
             raise NoInput("is not a store: it has no .tel/schema.json", root)
         self.check_directory(self.commits)
         self.check_directory(self.staging)
@@ -77,12 +90,13 @@ class Store:
         Raises UsageError if it is there with another schema than the one given.
         """
         control = os.path.join(root, CONTROL)
-        os.makedirs(root, exist_ok=True)
+        if not is_there(root):
+            os.makedirs(root, exist_ok=True)
         for directory in (control, os.path.join(control, "commits"), os.path.join(control, "staging")):
-            if not os.path.lexists(directory):
+            if not is_there(directory):
                 os.makedirs(directory, exist_ok=True)
             _demand(directory, stat.S_ISDIR, "a directory")
-        if not os.path.lexists(os.path.join(control, "schema.json")):
+        if not is_there(os.path.join(control, "schema.json")):
             _write_schema(control, description or schema.DEFAULT)
         store = cls(root)
         if description and store.schema.description != description:
@@ -135,7 +149,7 @@ class Store:
     def commit(self, batch):
         """The commit record of a batch as a dict, or None if it is not stored."""
         path = self.commit_path(batch)
-        if not os.path.lexists(path):
+        if not is_there(path):
             return None
         self.check_file(path)
         with open(path, "rb") as file:
@@ -175,7 +189,7 @@ def _write_schema(control, description):
     lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.lexists(path):
+        if not is_there(path):
             for name in os.listdir(control):
                 if name.startswith("schema.json."):
                     os.unlink(os.path.join(control, name))
@@ -221,7 +235,7 @@ _ABOVE = {}
 def _look_above(directory):
     while True:
         path = os.path.join(directory, CONTROL, "schema.json")
-        if os.path.lexists(path):
+        if is_there(path):
             return directory, schema.read(path)
         if os.path.dirname(directory) == directory:
             return None
