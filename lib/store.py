@@ -15,7 +15,7 @@ import re
 import stat
 
 from tel import jsonl, schema, streams
-from tel.errors import BadData, IOFailed, NoInput, UsageError
+from tel.errors import BadData, IOFailed, NoInput, UsageError, naming
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
@@ -51,17 +51,18 @@ def is_there(path):
 
 def sync_directory(path):
     """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with naming(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def digest_of(path):
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         for block in iter(lambda: file.read(streams.BLOCK), b""):
             digest.update(block)
     return digest.hexdigest()
@@ -152,7 +153,7 @@ class Store:
         if not is_there(path):
             return None
         self.check_file(path)
-        with open(path, "rb") as file:
+        with naming(path), open(path, "rb") as file:
             record = commit_record(file.read())
         if record is None:
             raise IOFailed("damaged commit record", path, "tel-store(5) tells what it should be")
@@ -186,17 +187,18 @@ class Store:
 def _write_schema(control, description):
     """Make the file that makes a directory a store, one writer at a time; what a killed one left of it goes."""
     path = os.path.join(control, "schema.json")
-    lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not is_there(path):
-            for name in os.listdir(control):
-                if name.startswith("schema.json."):
-                    os.unlink(os.path.join(control, name))
-            streams.replace(path, jsonl.dumps(description) + b"\n")
-            sync_directory(control)
-    finally:
-        os.close(lock)
+    with naming(control):
+        lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_there(path):
+                for name in os.listdir(control):
+                    if name.startswith("schema.json."):
+                        os.unlink(os.path.join(control, name))
+                streams.replace(path, jsonl.dumps(description) + b"\n")
+                sync_directory(control)
+        finally:
+            os.close(lock)
 
 
 def commit_record(data):
