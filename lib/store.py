@@ -83,6 +83,7 @@ class Store:
         self.check_directory(self.staging)
         self.check_file(os.path.join(self.control, "schema.json"))
         self.schema = schema.read(os.path.join(self.control, "schema.json"))
+        self.names = self.schema.names
 
     @classmethod
     def create(cls, root, description=None):
