@@ -9,10 +9,12 @@ revision is null: tel-resolve finds it again where it is needed.
 
 Options:
   <selection options>
+  <layout options>
   <common options>
 
 Examples:
   tel-cat --where channel=nightly store | tel-persist --store nightly
+  tel-cat --layout 2013 published | tel-persist --store store --batch published
   tel-cat store | tel-resolve --histograms cache | tel-convert --histograms cache --expand
 """
 
@@ -24,7 +26,7 @@ def work(run):
     from tel import retrieve
 
     store, selection = run.selected()
-    run.write(record.line() for record in retrieve.records(store, store.files(selection.selects), run.max_line))
+    run.write(record.line() for record in retrieve.of(store, store.files(selection.selects), run.max_line))
 
 
 def main():

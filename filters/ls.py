@@ -8,10 +8,12 @@ the dimensions; a listed file that is not there is an error, and nothing is prin
 
 Options:
   <selection options>
+  <layout options>
   <common options>
 
 Examples:
   tel-ls store
+  tel-ls --layout 2013 --where reason=idle-daily published
   tel-ls --where channel=nightly --where date=20130901..20130930 store > files
 """
 

@@ -15,6 +15,8 @@ Options:
                       (- for standard input).
   --tab               Write key TAB value for Hadoop Streaming or Spark's
                       pipe, and no end record.
+  --layout 2013       The files are of a tree that the 2013 server wrote; their
+                      dimensions come from their paths.
   <reject options>
   <common options>
 
@@ -32,12 +34,13 @@ def work(run):
 
     options, spec, seen = run.options, job.load(run.options["JOB"]), run.seen
     render = mapreduce.tab_line if options["--tab"] else job.pair_line
+    check_of, dims_of = mapreduce.reading(options.layout())
     paths, manifest = mapreduce.paths(run), mapreduce.Manifest()
 
     def lines():
         for path in paths or ():
-            (source,) = run.inputs([path], mapreduce.stored_check(path))
-            dims = mapreduce.dims_of_path(path)
+            dims = dims_of(path)
+            (source,) = run.inputs([path], check_of(path))
             yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, render, dims)
             manifest.add(path)
         if paths is None:

@@ -7,13 +7,21 @@ Reads every stored file that tel-ls would list and checks its SHA-256, its frame
 lines, and that each line is <id> TAB <json>. Prints a line of JSON for each damaged file, its path and the reason, and
 exits 1 if there are any.
 
+A salvaged file's line tells its name (null if no frame was whole), its frames and records, how many records of the
+commit record it lacks (null if there are more than that knows), and the ranges of bytes [from, to) that were lost.
+The store is not changed.
+
 Options:
   --all               Print sound files too, their reason null.
+  --salvage DIR       Write the whole frames of each damaged file into DIR, as a
+                      stored file of the same relative path, and say what
+                      was lost. A file that is there is not replaced.
   <selection options>
   <common options>
 
 Examples:
   tel-verify store
+  tel-verify --salvage saved store
   tel-verify --where date=2013-09-01.. --progress store
 """
 
@@ -22,16 +30,20 @@ from tel import cli, exits
 
 def work(run):
     """Check what the conditions select."""
-    from tel import retrieve
+    from tel import retrieve, salvage
 
     store, selection = run.selected()
+
+    def saved(path, entry):
+        folder = run.options["--salvage"]
+        return salvage.rescue(store, path, entry, folder) if folder else {}
 
     def damaged():
         for path, entry in store.files(selection.selects, demanding=False):
             reason = retrieve.damage(store, path, entry, run.max_line)
             found.append(reason)
             if reason or run.options["--all"]:
-                yield {"path": path, "reason": reason}
+                yield {"path": path, "reason": reason, **(saved(path, entry) if reason else {})}
 
     found = []
     run.print_values(damaged())

@@ -270,14 +270,15 @@ class Run:
             self.stats.written += 1
 
     def selected(self):
-        """(the Store, the Selection) that the operand STORE and the conditions name."""
-        from tel import query, schema, store
+        """(the Store or Tree, the Selection) that the operand STORE and the conditions name."""
+        from tel import query, schema, store, tree
 
-        source = store.Store(self.options["STORE"])
+        layout = self.options.layout() if "--layout" in self.options else None
+        source = (tree.Tree if layout else store.Store)(self.options["STORE"])
         conditions = query.conditions(self.options["--where"])
         if self.options["--filter"]:
             conditions += schema.read(self.options["--filter"]).dimensions
-        return source, query.Selection(source.schema.names, conditions)
+        return source, query.Selection(source.names, conditions)
 
     def schema(self):
         """The description of the schema that --schema names, or None."""

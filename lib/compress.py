@@ -19,6 +19,7 @@ MOST_PLAIN = 1 << 20
 MOST_FRAME = 64 << 20  # plain bytes of a frame that are unfolded at once where its size is known
 
 SKIPPABLE = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
+FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 SEEK_TABLE_MAGIC, SEEKABLE_MAGIC = 0x184D2A5E, 0x8F92EAB1
 MAGIC_LENGTH = 6
 
@@ -74,7 +75,7 @@ def _zstd():
     return zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError
 
 
-ZSTD = Codec("zstd", (b"\x28\xb5\x2f\xfd",) + SKIPPABLE, _zstd, b"", _feed_pieces)
+ZSTD = Codec("zstd", (FRAME_MAGIC,) + SKIPPABLE, _zstd, b"", _feed_pieces)
 CODECS = (
     Codec("gzip", (b"\x1f\x8b",), _gzip, b"\0", _feed_pieces),
     Codec("xz", (b"\xfd7zXZ\0",), _xz, b"\0", _feed_bounded),
@@ -152,6 +153,43 @@ def frames(read, sizes):
 def frame(plain, level):
     """One zstd frame of the bytes, with its content size and a checksum."""
     return _compressor(level).compress(plain)
+
+
+def frame_at(data, at):
+    """(where it ends, its plain bytes) of the frame that begins at a place of some bytes; None if none does.
+
+    One that is cut or damaged is none, nor is one without a checksum, which could not prove that it is whole.
+    """
+    import zstandard
+
+    if data[at : at + 4] != FRAME_MAGIC:
+        return None
+    try:
+        head = zstandard.get_frame_parameters(data[at : at + 18])
+        if not head.has_checksum or head.content_size > MOST_FRAME:
+            return None
+        block = data[at : at + head.content_size + (head.content_size >> 7) + 1024]  # no frame is longer
+        decoder = zstandard.ZstdDecompressor().decompressobj()
+        plain = decoder.decompress(block)
+    except zstandard.ZstdError:
+        return None
+    if not decoder.eof or len(plain) != head.content_size:
+        return None
+    return at + len(block) - len(decoder.unused_data), plain
+
+
+def is_seek_table(data):
+    """Whether these bytes are a whole seek table, of whatever frames.
+
+    >>> is_seek_table(seek_table([(10, 20)])), is_seek_table(b"")
+    (True, False)
+    """
+    if len(data) < 17:
+        return False
+    magic, length = struct.unpack_from("<II", data)
+    count, flags, last = struct.unpack("<IBI", data[-9:])
+    width = 12 if flags & 0x80 else 8
+    return (magic, last) == (SEEK_TABLE_MAGIC, SEEKABLE_MAGIC) and length + 8 == len(data) == 17 + count * width
 
 
 def seek_table(sizes):

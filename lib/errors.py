@@ -1,5 +1,7 @@
 """What a tool tells its user when it stops: the place, the reason, the cure, and the exit status."""
 
+import contextlib
+
 from tel import exits
 
 
@@ -10,6 +12,16 @@ def printable(text):
     a\\nb
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Let an error of the system within, which knows a descriptor only, name this path."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
 
 
 class TelError(Exception):

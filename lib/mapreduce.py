@@ -8,12 +8,12 @@ import hashlib
 import os
 import re
 
-from tel import compress, jsonl, pings, records, store, streams
+from tel import compress, jsonl, pings, records, store, streams, tree
 from tel.errors import BadData, NotWhole, UsageError
 from tel.job import key_text, pair_line, said
 from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
 
-DIMENSIONS = ("reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", SUBMISSION_DATE)
+DIMENSIONS = tree.NAMES
 BUFFERED = 64  # values of one key that are kept until they are combined
 MODULUS = 1 << 128
 
@@ -108,6 +108,11 @@ def dims_of_path(path):
         return None
     values = dict(zip(schema.names, parts))
     return [values.get(name, UNKNOWN) for name in DIMENSIONS] + [v for n, v in values.items() if n not in DIMENSIONS]
+
+
+def reading(layout):
+    """What makes (the check of an Input, the dimensions) of a stored file's path, by the layout of its store."""
+    return ((lambda path: tree.check), tree.dims_of) if layout else (stored_check, dims_of_path)
 
 
 def dims_of_info(info, date=None):

@@ -5,6 +5,7 @@ its commit record's, after every file is complete, durable and in its place. Wha
 next one, which knows from the staged record which files had been put in place.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,9 +13,9 @@ import stat
 import time
 
 from tel import compress, jsonl, pings, tiers
-from tel.errors import BadData, IOFailed, NotWhole, printable
+from tel.errors import BadData, IOFailed, NotWhole, naming, printable
 from tel.schema import SUBMISSION_DATE
-from tel.store import SUFFIX, batch_name, commit_record, digest_of, sync_directory
+from tel.store import SUFFIX, batch_name, commit_record, digest_of, is_there, sync_directory
 
 FRAME = 1 << 20
 LEVEL = 1
@@ -38,7 +39,7 @@ class _Part:
 
     def append(self, data):
         """Append bytes to the staged file."""
-        with open(self.staged, "ab") as file:
+        with naming(self.staged), open(self.staged, "ab") as file:
             file.write(data)
         self.digest.update(data)
         self.size += len(data)
@@ -46,11 +47,8 @@ class _Part:
     def finish(self):
         """Write the seek table and make the file durable."""
         self.append(compress.seek_table(self.frames))
-        fd = os.open(self.staged, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with naming(self.staged), open(self.staged, "rb") as file:
+            os.fsync(file.fileno())
 
 
 class Batch:
@@ -161,13 +159,13 @@ class Batch:
         Raises IOFailed if something stands in the place of a file: nothing that is there is ever replaced.
         """
         for entry in entries:
-            if os.path.lexists(self.store.path(entry["path"])):
+            if is_there(self.store.path(entry["path"])):
                 raise IOFailed(
                     "something stands where a new file must go", self.store.path(entry["path"]), "move it away"
                 )
         record = {"format": 1, "batch": printable(self.id), "records": self.records, "sha256": self.digest.hexdigest()}
         path = os.path.join(self.directory, STAGED_COMMIT)
-        with open(path, "wb") as file:
+        with naming(path), open(path, "wb") as file:
             file.write(jsonl.dumps({**record, "ends": ends, "files": entries}) + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -192,12 +190,10 @@ class Batch:
         self.discard()
 
     def discard(self):
-        """Remove what is staged and give the batch's name free; once is enough."""
-        if self._lock is not None:
-            _sweep(self.store, self.directory)
-            os.rmdir(self.directory)
-            os.close(self._lock)
-            self._lock = None
+        """Remove what is staged and give the batch's name free; only the first call does, also where that fails."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            _release(self.store, self.directory, lock)
 
 
 def _claim(directory):
@@ -211,19 +207,37 @@ def _claim(directory):
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue  # its owner has just finished and removed it
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
             raise IOFailed("something stands where the store stages a batch", directory, "remove it") from None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise NotWhole("another process is writing this batch", directory, "wait until it has ended") from None
-        try:
-            if os.path.samestat(os.fstat(fd), os.stat(directory)):
+        with naming(directory):
+            if _lock(fd, directory):
                 return fd
-        except FileNotFoundError:
-            pass
+            os.close(fd)
+
+
+def _lock(fd, directory):
+    """Lock a descriptor; whether the directory is still the one that it was opened as. Raises NotWhole."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(fd)
+        raise NotWhole("another process is writing this batch", directory, "wait until it has ended") from None
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(directory))
+    except FileNotFoundError:
+        return False
+
+
+def _release(store, directory, lock):
+    """Remove a staging directory and what is left in it, and its lock."""
+    try:
+        _sweep(store, directory)
+        os.rmdir(directory)
+    finally:
+        with naming(directory):
+            os.close(lock)
 
 
 def _sweep(store, directory):
@@ -238,16 +252,16 @@ def _sweep(store, directory):
     for name in names:
         if name != STAGED_COMMIT:
             os.unlink(os.path.join(directory, name))
-    if os.path.lexists(path):
+    if is_there(path):
         os.unlink(path)
 
 
 def _remove_placed(store, path):
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         record = commit_record(file.read())
     for entry in record["files"] if record else ():  # none: killed while writing it, nothing had been put in place
         final = store.path(entry["path"])
-        if os.path.lexists(final):
+        if is_there(final):
             store.check_file(final)
             if digest_of(final) != entry.get("sha256"):
                 raise IOFailed("not the file that a dead writer put there", final, "move it away")
@@ -262,9 +276,7 @@ def sweep_dead(store):
             fd = _claim(directory)
         except NotWhole:
             continue
-        _sweep(store, directory)
-        os.rmdir(directory)
-        os.close(fd)
+        _release(store, directory, fd)
 
 
 def placed(records, schema, rejects):

@@ -31,14 +31,21 @@ def records(store, files, max_line):
     for path, entry in files:
         dims = dict(zip(store.schema.names, entry["path"].split("/")))
         number = 0
-        for number, line in enumerate(stored_lines(path, max_line), 1):
-            try:
-                yield _record(line, dims, f"{path}:{number}")
-            except BadData as error:
-                error.where = error.where or f"{path}:{number}"
-                raise
+        for record in placed(stored_lines(path, max_line), path, dims):
+            number += 1
+            yield record
         if number != entry["records"]:
             raise IOFailed(f"has {number} records where its commit record says {entry['records']}", path)
+
+
+def placed(lines, path, dims):
+    """Yield the Record of each line of a file, whose dimensions say what it does not. Raises BadData with its place."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield _record(line, dims, f"{path}:{number}")
+        except BadData as error:
+            error.where = error.where or f"{path}:{number}"
+            raise
 
 
 def _record(line, dims, where):
@@ -52,6 +59,11 @@ def _record(line, dims, where):
         "revision": None,
     }
     return Record(small, data, where)
+
+
+def of(source, files, max_line):
+    """Yield the Records of files of a Store, or of another kind of store that reads its files itself."""
+    return source.records(files, max_line) if hasattr(source, "records") else records(source, files, max_line)
 
 
 def damage(store, path, entry, max_line):

@@ -9,7 +9,7 @@ import hashlib
 import re
 
 from tel import jsonl, pings
-from tel.errors import BadData, NoInput, UsageError
+from tel.errors import BadData, IOFailed, NoInput, UsageError
 from tel.memory import remembered
 
 SUBMISSION_DATE = "submission_date"
@@ -158,12 +158,14 @@ def _field(name, record, ping):
 
 
 def read(path):
-    """The Schema in a file. Raises NoInput, UsageError."""
+    """The Schema in a file. Raises NoInput, UsageError, IOFailed where the system fails."""
     try:
         with open(path, "rb") as file:
             return Schema(jsonl.loads(file.read()))
-    except OSError as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise NoInput(f"cannot be read: {error.strerror}", path) from None
+    except OSError as error:
+        raise IOFailed(f"cannot be read: {error.strerror}", path) from None
     except BadData as error:
         raise UsageError(error.reason, path) from None
     except UsageError as error:

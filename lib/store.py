@@ -15,7 +15,7 @@ import re
 import stat
 
 from tel import jsonl, schema, streams
-from tel.errors import BadData, IOFailed, NoInput, UsageError
+from tel.errors import BadData, IOFailed, NoInput, UsageError, naming
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
@@ -36,19 +36,33 @@ def batch_name(id):
     return f"{cleaned}-{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
+def is_there(path):
+    """Whether anything has this name; an error of the system is not taken for a no.
+
+    >>> is_there("/"), is_there("/none/such")
+    (True, False)
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sync_directory(path):
     """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with naming(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def digest_of(path):
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         for block in iter(lambda: file.read(streams.BLOCK), b""):
             digest.update(block)
     return digest.hexdigest()
@@ -63,12 +77,13 @@ class Store:
         self.commits = os.path.join(self.control, "commits")
         self.staging = os.path.join(self.control, "staging")
         self._checked = set()
-        if not os.path.lexists(os.path.join(self.control, "schema.json")):
+        if not is_there(os.path.join(self.control, "schema.json")):
             raise NoInput("is not a store: it has no .tel/schema.json", root)
         self.check_directory(self.commits)
         self.check_directory(self.staging)
         self.check_file(os.path.join(self.control, "schema.json"))
         self.schema = schema.read(os.path.join(self.control, "schema.json"))
+        self.names = self.schema.names
 
     @classmethod
     def create(cls, root, description=None):
@@ -77,12 +92,13 @@ class Store:
         Raises UsageError if it is there with another schema than the one given.
         """
         control = os.path.join(root, CONTROL)
-        os.makedirs(root, exist_ok=True)
+        if not is_there(root):
+            os.makedirs(root, exist_ok=True)
         for directory in (control, os.path.join(control, "commits"), os.path.join(control, "staging")):
-            if not os.path.lexists(directory):
+            if not is_there(directory):
                 os.makedirs(directory, exist_ok=True)
             _demand(directory, stat.S_ISDIR, "a directory")
-        if not os.path.lexists(os.path.join(control, "schema.json")):
+        if not is_there(os.path.join(control, "schema.json")):
             _write_schema(control, description or schema.DEFAULT)
         store = cls(root)
         if description and store.schema.description != description:
@@ -135,10 +151,10 @@ class Store:
     def commit(self, batch):
         """The commit record of a batch as a dict, or None if it is not stored."""
         path = self.commit_path(batch)
-        if not os.path.lexists(path):
+        if not is_there(path):
             return None
         self.check_file(path)
-        with open(path, "rb") as file:
+        with naming(path), open(path, "rb") as file:
             record = commit_record(file.read())
         if record is None:
             raise IOFailed("damaged commit record", path, "tel-store(5) tells what it should be")
@@ -172,17 +188,18 @@ class Store:
 def _write_schema(control, description):
     """Make the file that makes a directory a store, one writer at a time; what a killed one left of it goes."""
     path = os.path.join(control, "schema.json")
-    lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.lexists(path):
-            for name in os.listdir(control):
-                if name.startswith("schema.json."):
-                    os.unlink(os.path.join(control, name))
-            streams.replace(path, jsonl.dumps(description) + b"\n")
-            sync_directory(control)
-    finally:
-        os.close(lock)
+    with naming(control):
+        lock = os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_there(path):
+                for name in os.listdir(control):
+                    if name.startswith("schema.json."):
+                        os.unlink(os.path.join(control, name))
+                streams.replace(path, jsonl.dumps(description) + b"\n")
+                sync_directory(control)
+        finally:
+            os.close(lock)
 
 
 def commit_record(data):
@@ -221,7 +238,7 @@ _ABOVE = {}
 def _look_above(directory):
     while True:
         path = os.path.join(directory, CONTROL, "schema.json")
-        if os.path.lexists(path):
+        if is_there(path):
             return directory, schema.read(path)
         if os.path.dirname(directory) == directory:
             return None

@@ -31,6 +31,10 @@ SHARED = {
                       version and build stand for submission_date, appName,
                       appUpdateChannel, appVersion and appBuildID.
   --filter FILE       Only files whose dimensions the schema in FILE allows.""",
+    "<layout options>": """\
+  --layout 2013       STORE is a tree that the 2013 server wrote, of files
+                      REASON/APP/CHANNEL/VERSION/BUILD.DATE.v2.log.HASH.lzma,
+                      or .xz, or .gz. A file of another name is an error.""",
     "<sieve options>": """\
   --keyed YES|NO      Treat keyed histograms and those of other processes by
                       the same rules, or leave them as they are [default: yes].
@@ -116,6 +120,12 @@ class Options(dict):
         if self[name] not in words:
             raise UsageError(f"{name} takes {', '.join(words[:-1])} or {words[-1]}, not {self[name]!r}")
         return self[name]
+
+    def layout(self):
+        """The layout of a store, 2013, or None for ours."""
+        if self["--layout"] not in (None, "2013"):
+            raise UsageError(f"--layout takes 2013, not {self['--layout']!r}")
+        return self["--layout"]
 
     def switch(self, name):
         """Whether the answer is yes, of `yes` and `no`."""

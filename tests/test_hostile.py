@@ -281,3 +281,104 @@ def test_what_is_remembered_is_bounded():
     with pytest.raises(UsageError):
         rejects.Limit("nan%")
     assert streams.held(b"x") == b"x"
+
+
+# Dimensions.
+
+ODD = {
+    "..": "_.", "/etc/passwd": "_etc_passwd", "": "UNKNOWN", ".": "_", ".tel": "_tel", "a\0b": "a_b", "a\nb": "a_b",
+    "a b": "a_b", "a/../../b": "a_.._.._b", "Firefox": "Firefox", "firefox": "firefox", "é": "_", "-": "-",
+}  # fmt: skip
+VERSIONS = '{"version":1,"dimensions":[{"field_name":"appVersion","allowed_values":"*"}]}'
+
+
+@pytest.fixture
+def by_version(run_tool, tmp_path):
+    """Stores records with these versions in a store of that one dimension; returns {version: its file}."""
+    (tmp_path / "schema").write_text(VERSIONS)
+    words = ("--store", tmp_path / "s", "--schema", tmp_path / "schema", "--batch", "b")
+
+    def persist(versions):
+        lines = [
+            {**RECORD, "id": f"id{n}", "info": {"appVersion": version}, "ping": {"ver": 2, "info": {"appVersion": version}}}
+            for n, version in enumerate(versions)
+        ]  # fmt: skip
+        done = run_tool("tel-persist", *words, stdin=stream(*lines))
+        assert done.returncode == 0, done.stderr
+        return tmp_path / "s"
+
+    return persist
+
+
+def test_odd_values_stay_inside_and_keep_their_pings(by_version, run_tool):
+    """Values that clean to one name share its directory; what each ping says is stored with it."""
+    store = by_version(ODD)
+    assert {path.name for path in store.iterdir()} == {*ODD.values(), ".tel"}
+    assert {path.name for path in store.parent.iterdir()} == {"s", "schema"}
+    *records, _ = map(json.loads, run_tool("tel-cat", store).stdout.splitlines())
+    assert {record["id"]: record["info"]["appVersion"] for record in records} == {
+        f"id{n}": version for n, version in enumerate(ODD)
+    }
+    for version, folder in ODD.items():
+        if ".." in folder:
+            continue  # a condition with two dots is a range
+        found = run_tool("tel-ls", "--where", f"version={folder}", store).stdout.decode().splitlines()
+        assert found == [f"{store}/{folder}/b-001.v2.zst"], version
+    assert run_tool("tel-verify", store).returncode == 0
+
+
+def test_names_that_are_too_long_for_a_directory_stay_different(by_version, run_tool):
+    versions = ["x" * 10_000, "x" * 9_999 + "y", "x" * 256, "é" * 10_000, "/" * 300]
+    store = by_version(versions)
+    names = [path.name for path in store.iterdir() if path.name != ".tel"]
+    assert len(names) == len(versions) and max(map(len, names)) <= 100
+    assert run_tool("tel-verify", store).returncode == 0
+    *records, _ = map(json.loads, run_tool("tel-cat", store).stdout.splitlines())
+    assert sorted(record["info"]["appVersion"] for record in records) == sorted(versions)
+
+
+@pytest.mark.parametrize("planted", ["x", "b-001.v2.zst"])
+def test_a_link_where_a_directory_or_file_must_go_is_refused(planted, by_version, run_tool, tmp_path):
+    store = by_version([])
+    (store / ".tel/commits/b.json").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    if planted == "x":
+        (store / "x").symlink_to(tmp_path / "elsewhere")
+    else:
+        (store / "x").mkdir()
+        (store / "x" / planted).symlink_to(tmp_path / "elsewhere/file")
+    line = {**RECORD, "info": {"appVersion": "x"}, "ping": {"ver": 2, "info": {"appVersion": "x"}}}
+    done = run_tool("tel-persist", "--store", store, "--batch", "b", stdin=stream(line))
+    assert done.returncode == 74 and b"/x" in done.stderr and not list((tmp_path / "elsewhere").iterdir())
+    assert run_tool("tel-ls", store).stdout == b"" and not list((store / ".tel/staging").iterdir())
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/none/such", "."])
+def test_a_link_in_place_of_a_staging_directory_is_refused(target, stored, run_tool):
+    store, command = stored
+    (store / ".tel/staging/other").symlink_to(target)
+    done = run_tool(*command[:-1], "other", stdin=stream(RECORD))
+    assert done.returncode == 74 and b"staging/other" in done.stderr and b"remove it" in done.stderr
+    (store / ".tel/staging/other").unlink()
+    assert run_tool(*command[:-1], "other", stdin=stream(RECORD)).returncode == 0
+
+
+def test_a_commit_record_that_leads_outside_is_refused(stored, run_tool, tmp_path):
+    store, _ = stored
+    path = store / ".tel/commits/b.json"
+    commit = json.loads(path.read_text())
+    for outside in ("../x", "/etc/passwd", "a/../../x", "", "a//b", "a\nb", 5, None):
+        commit["files"][0]["path"] = outside
+        path.write_text(json.dumps(commit))
+        for command in (("tel-ls", store), ("tel-cat", store), ("tel-verify", "--salvage", tmp_path / "saved", store)):
+            done = run_tool(*command)
+            assert done.returncode == 74 and done.stdout == b"" and b"damaged commit record" in done.stderr, outside
+    assert not (tmp_path / "saved").exists()
+
+
+def test_ids_that_differ_by_case_are_different_batches(stored, run_tool):
+    store, command = stored
+    for batch in ("Batch", "batch"):
+        assert run_tool(*command[:-1], batch, stdin=stream({**RECORD, "id": batch})).returncode == 0
+    *records, _ = map(json.loads, run_tool("tel-cat", store).stdout.splitlines())
+    assert sorted(record["id"] for record in records) == ["Batch", "a", "batch"]
