@@ -270,14 +270,14 @@ class Run:
             self.stats.written += 1
 
     def selected(self):
-        """(the Store, the Selection) that the operand STORE and the conditions name."""
+        """(the Store, the Selections) that the operand STORE and the conditions name."""
         from tel import query, schema, store
 
         source = store.Store(self.options["STORE"])
         conditions = query.conditions(self.options["--where"])
         if self.options["--filter"]:
             conditions += schema.read(self.options["--filter"]).dimensions
-        return source, query.Selection(source.schema.names, conditions)
+        return source, query.Selections(source.schema, source.schema_of, conditions)
 
     def schema(self):
         """The description of the schema that --schema names, or None."""

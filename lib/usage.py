@@ -98,6 +98,13 @@ class Options(dict):
             raise UsageError(f"{name} takes 1 to 1000, not {number}")
         return number
 
+    def level(self, name):
+        """A level of compression, 1 to 19, or None where the option is not given."""
+        number = self.number(name)
+        if number is not None and not 1 <= number <= 19:
+            raise UsageError(f"{name} takes 1 to 19, not {number}")
+        return number
+
     def seconds(self, name):
         """A number of seconds, from 1 to a day."""
         number = self.number(name)
