@@ -223,6 +223,13 @@ class Run:
 
         return [streams.held(line) for line in streams.lines(streams.Input(path).blocks(), self.max_line)]
 
+    def words(self, name, listing):
+        """What an option says, again and again, and what is in the file of another, as bytes; None without any."""
+        given, path = self.options[name], self.options[listing]
+        words = [word.encode(errors="surrogateescape") for word in given]
+        words += [line for line in self.file_lines(path) if line] if path else []
+        return words if given or path else None
+
     def written(self):
         """How many lines have been written, those read so far being done."""
         return self.stats.written

@@ -164,8 +164,10 @@ class Change:
             sync_directory(directory)
 
     def close(self):
-        """Let others change the store."""
-        os.close(self._lock)
+        """Let others change the store; once is enough."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self):
         return self
@@ -209,7 +211,7 @@ class _Part:
 
 
 # A staged file that is complete; its digest as bytes, there may be very many.
-_Closed = collections.namedtuple("_Closed", "directory number staged records size digest")
+_Closed = collections.namedtuple("_Closed", "directory number staged records size level digest")
 
 
 class Files:
@@ -217,7 +219,7 @@ class Files:
 
     `memory` bounds what lines and partitions take: over it the largest buffers are written out as frames of their
     own, until half of it is free. Files are closed at `roll_size` compressed bytes; their numbers begin after `after`.
-    `threads` compress; they change no byte.
+    `threads` compress; they change no byte. `level` may be set anew when no lines wait.
     """
 
     def __init__(self, staging, memory, roll_size, level=LEVEL, threads=1, after=0):
@@ -304,7 +306,9 @@ class Files:
             file.write(table)
         digest.update(table)
         size = part.size + len(table)
-        self._closed.append(_Closed(part.directory, part.number, part.staged, part.records, size, digest.digest()))
+        self._closed.append(
+            _Closed(part.directory, part.number, part.staged, part.records, size, self.level, digest.digest())
+        )
         part.open(0)
 
     def close(self, directory=None):
@@ -342,7 +346,7 @@ class Files:
                 "path": f"{closed.directory}/{self._staging.name}-{closed.number:03}{SUFFIX}",
                 "records": closed.records,
                 "bytes": closed.size,
-                "level": self.level,
+                "level": closed.level,
                 "sha256": closed.digest.hex(),
             }
             yield entry, self._path(closed.staged)

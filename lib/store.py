@@ -25,6 +25,7 @@ CONTROL = ".tel"
 SUFFIX = ".v2.zst"
 CHANGE = "+"  # begins the names of changes and of later schemas' directories, and no batch's or dimension's
 _RELATIVE = re.compile(r"(?:[A-Za-z0-9_+-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_+-][A-Za-z0-9_.-]*")
+_NOTHING = {"files": ()}  # in place of a record that is gone
 _DUE = re.compile(rb'\{"until":([0-9]{1,15}),')  # how a record begins while files that it replaces are there
 
 
@@ -134,8 +135,11 @@ class Store:
         return dict(zip(of.names, relative[len(of.top) :].lstrip("/").split("/")))
 
     def add_schema(self, description):
-        """Give new files another schema."""
+        """Give new files another schema; for one who has the lock."""
         path = schema_path(self.control, len(self.schemas) + 1)
+        for name in os.listdir(self.control):
+            if re.fullmatch(r"schema-\d+\.json\.\d+\.new", name):  # of a killed one
+                os.unlink(os.path.join(self.control, name))
         streams.replace(path, jsonl.dumps(description) + b"\n")
         sync_directory(self.control)
         self.schemas = self._schemas()
@@ -208,23 +212,26 @@ class Store:
             yield self.path(relative), entry
 
     def _listed(self, selects):
-        """(relative path, entry) of what the records list and none replaces.
+        """(relative path, entry) of what the records list and none replaces; a batch's replaces only its own of before.
 
         They are read again if a change came meanwhile: it may replace what an older one made that was not seen.
         """
         changes = None
         while changes != (changes := [name for name in self.names() if name.startswith(CHANGE)]):
             chosen, verdicts, replaced = [], {}, set()
-            for name in self.names():
-                record = self.commit(name) or {"files": ()}
+            made = [self.commit(name) or _NOTHING for name in changes]
+            for record in made:
                 replaced.update(record.get("replaces", ()))
+            batches = (self.commit(name) or _NOTHING for name in self.names() if not name.startswith(CHANGE))
+            for record in itertools.chain(made, batches):
                 for entry in record["files"]:
-                    directory = os.path.dirname(self.path(entry["path"]))[len(self.root) + 1 :]
-                    if directory not in verdicts:
-                        verdicts[directory] = selects(directory)
-                    if verdicts[directory]:
-                        chosen.append((entry["path"], entry))
-        return [pair for pair in chosen if pair[0] not in replaced]
+                    if entry["path"] not in replaced:
+                        directory = os.path.dirname(self.path(entry["path"]))[len(self.root) + 1 :]
+                        if directory not in verdicts:
+                            verdicts[directory] = selects(directory)
+                        if verdicts[directory]:
+                            chosen.append((entry["path"], entry))
+        return chosen
 
     def replaced(self):
         """The paths, relative to the root, of all files that a record replaces."""
@@ -255,7 +262,7 @@ def _is_due(path, now):
     try:
         with open(path, "rb") as file:
             match = _DUE.match(file.read(40))
-    except FileNotFoundError:
+    except OSError:  # whoever reads all of it says so
         return False
     return bool(match) and int(match[1]) <= now
 

@@ -31,6 +31,14 @@ SHARED = {
                       version and build stand for submission_date, appName,
                       appUpdateChannel, appVersion and appBuildID.
   --filter FILE       Only files whose dimensions the schema in FILE allows.""",
+    "<change options>": """\
+  --grace SECONDS     How long files that are replaced stay readable for those
+                      who have listed them before [default: 3600].
+  --threads N         Compress in N threads; the bytes are the same
+                      [default: 1].
+  --memory SIZE       Memory for lines that wait to be compressed
+                      [default: 256M].
+  --roll-size SIZE    Compressed size at which a file is closed [default: 256M].""",
     "<sieve options>": """\
   --keyed YES|NO      Treat keyed histograms and those of other processes by
                       the same rules, or leave them as they are [default: yes].
@@ -123,6 +131,11 @@ class Options(dict):
         if self[name] not in words:
             raise UsageError(f"{name} takes {', '.join(words[:-1])} or {words[-1]}, not {self[name]!r}")
         return self[name]
+
+    def exclude(self, *names):
+        """Raise UsageError if more than one of some options is given."""
+        if sum(bool(self[name]) for name in names) > 1:
+            raise UsageError(f"{' and '.join(names)} exclude each other")
 
     def switch(self, name):
         """Whether the answer is yes, of `yes` and `no`."""
