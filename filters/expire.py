@@ -27,7 +27,7 @@ Options:
 Examples:
   tel-expire --before 2013-09-01 --dry-run store
   tel-expire --client-id c1d2e3f4-0000-4000-8000-000000000000 --grace 0 store
-  tel-ls store > files && tel-expire --ids ids store
+  tel-expire --where date=2013-09-01.. --ids ids store
 """
 
 from tel import cli

@@ -55,7 +55,8 @@ class Batch:
         if own & self.store.replaced():
             raise UsageError(
                 f"batch {self.id} cannot be replaced: tel-compact or tel-expire has changed its files",
-                cure="take its records out by tel-expire --ids, and store these under another id",
+                self.store.root,
+                "take its records out by tel-expire --ids, and store these under another id",
             )
 
     def add(self, directory, line):
