@@ -29,7 +29,7 @@ class Rewriting:
         self.store, self.kind, self.replaced, self.dropped = store, kind, [], 0
         self._change = staging.Change(store, grace)
         try:
-            self._staging = staging.Staging(store, f"{staging.CHANGE}{kind}-{staging.fresh_id()}")
+            self._staging = staging.Staging(store, f"{staging.CHANGE}{kind}-{staging.fresh_id()}", own=True)
         except BaseException:
             self._change.close()
             raise
@@ -93,7 +93,7 @@ def mergeable(pairs, roll_size, level):
     >>> [path for path, _ in mergeable([("a", {"bytes": 10}), ("b", {"bytes": 99}), ("c", {"bytes": 9})], 50, None)]
     ['a', 'c']
     """
-    small = [entry["bytes"] < roll_size for _, entry in pairs]
+    small = [entry.get("bytes", 0) < roll_size for _, entry in pairs]
     other = [level is not None and entry.get("level", staging.LEVEL) != level for _, entry in pairs]
     if sum(small) < 2 and not any(other):
         return []

@@ -21,7 +21,7 @@ FRAME = 1 << 20
 LEVEL = 1
 GRACE = 3600  # seconds
 STAGED_COMMIT = "commit.json"
-LINE_COST, PART_COST = 48, 600  # bytes of memory beside a line's own, and of a partition that holds no line
+LINE_COST, PART_COST = 48, 400  # bytes of memory beside a line's own, and of a partition that holds no line
 
 
 def fresh_id():
@@ -37,13 +37,14 @@ def options_of(options, level):
 class Staging:
     """A locked directory for files that are not published yet; what is there when it ends is removed.
 
-    Raises NotWhole where another process has it. Not `durable`: nothing waits for the disk, a power cut may cost all.
+    Raises NotWhole where another process has it; of an `own` name, that can only be one that sweeps, which is waited
+    for. Not `durable`: nothing waits for the disk, a power cut may cost all.
     """
 
-    def __init__(self, store, name, durable=True):
+    def __init__(self, store, name, durable=True, own=False):
         self.store, self.name, self.durable = store, name, durable
         self.directory = os.path.join(store.staging, name)
-        self._lock = _claim(self.directory)
+        self._lock = _claim(self.directory, own)
         try:
             _sweep(store, self.directory)
         except BaseException:
@@ -99,15 +100,15 @@ class Staging:
 
     def _place(self, files):
         """Move every staged file to its place, and make durable the names of all directories on the way."""
-        touched = set()
+        touched = {self.store.root, os.path.dirname(self.store.root) or os.curdir}
         for entry, staged in files.entries():
             final = self.store.path(entry["path"])
             directory = os.path.dirname(final)
             self.store.make_directory(directory)
             os.rename(staged, final)
-            while directory not in touched and len(directory) >= len(self.store.root):
+            while directory not in touched:
                 touched.add(directory)
-                directory = os.path.dirname(directory) or os.curdir
+                directory = os.path.dirname(directory)
         for directory in sorted(touched):
             self._sync(sync_directory, directory)
 
@@ -147,7 +148,7 @@ class Change:
     def _remove_due(self):
         names = self.store.due(time.time())
         if names:
-            with Staging(self.store, f"{CHANGE}done") as staging:
+            with Staging(self.store, f"{CHANGE}done", own=True) as staging:
                 for name in names:
                     record = self.store.commit(name)
                     self._remove(record["replaces"])
@@ -217,8 +218,9 @@ _Closed = collections.namedtuple("_Closed", "directory number staged records siz
 class Files:
     """Lines by directory as staged files: each a row of zstd frames and a seek table. `add` lines, then `close`.
 
-    `memory` bounds what lines and partitions take: over it the largest buffers are written out as frames of their
-    own, until half of it is free. Files are closed at `roll_size` compressed bytes; their numbers begin after `after`.
+    `memory` bounds what lines and partitions take (half of it is always for lines): over it the largest buffers are
+    written out as frames of their own, until half of that is free. Files are closed at `roll_size` compressed bytes;
+    their numbers begin after `after`.
     `threads` compress; they change no byte. `level` may be set anew when no lines wait.
     """
 
@@ -243,7 +245,7 @@ class Files:
 
     def _new(self, directory):
         part = self._parts[directory] = _Part(directory, self._after)
-        self._bound = max(self._memory - PART_COST * (len(self._parts) + len(self._closed)), self._memory // 4)
+        self._bound = max(self._memory - PART_COST * (len(self._parts) + len(self._closed)), self._memory // 2)
         return part
 
     def _relieve(self):
@@ -352,7 +354,7 @@ class Files:
             yield entry, self._path(closed.staged)
 
 
-def _claim(directory):
+def _claim(directory, wait=False):
     """Lock a staging directory, making it if need be; returns the lock's descriptor. Raises NotWhole if it is taken."""
     while True:
         try:
@@ -366,7 +368,7 @@ def _claim(directory):
         except OSError:
             raise IOFailed("something stands where the store stages a batch", directory, "remove it") from None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             os.close(fd)
             raise NotWhole("another process is writing this batch", directory, "wait until it has ended") from None

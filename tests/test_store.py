@@ -535,7 +535,25 @@ def test_threads_and_memory_change_no_record_and_threads_no_byte(place):
         place.persist("b", *records, more=more)
         contents.append({path: (place.root / path).read_bytes() for path in place.listed()})
         assert place.ids() == [f"{n:04}" for n in range(900)] and place.run("tel-verify", "s") == ""
-    assert contents[0] == contents[1] and len(contents[0]) > 50
+    assert contents[0] == contents[1] and len(contents[0]) > 30
+
+
+PARTITIONS, EACH = 50_000, 4
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_whatever_the_number_of_partitions(place):
+    file, command = place.root.parent / "peak", shutil.which("tel-persist")
+    words = [command, "--store", place.root, "--batch", "b", "--memory", "32M", "--no-sync"]
+    with subprocess.Popen([sys.executable, tools.ROOT / "tests/peak.py", file, *words],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:  # fmt: skip
+        for n in range(PARTITIONS * EACH):
+            line = record(n, more='"x":"%s",' % ("y" * 300))
+            process.stdin.write(line.replace('"appName":"Firefox"', '"appBuildID":"%d"' % (n % PARTITIONS)).encode())
+        process.stdin.write(tools.end(PARTITIONS * EACH))
+    assert process.returncode == 0 and int(file.read_text()) < (32 + 64) << 10
+    assert sum(entry["records"] for entry in place.records()["b"]["files"]) == PARTITIONS * EACH
+    assert len(place.records()["b"]["files"]) == PARTITIONS
 
 
 # Whatever happens, in any order.
