@@ -498,16 +498,20 @@ CHANGES = [
     ("compact", ["--grace", "0"]),
     ("compact", ["--grace", "0", "--schema", "two.json"]),
     ("expire", ["--grace", "0", "--id", "a1", "--id", "b2"]),
+    ("persist", ["--batch", "1", "--replace", "new", "--store"]),
 ]
 
 
-@pytest.mark.parametrize("tool, words", CHANGES, ids=["compact", "schema", "expire"])
+@pytest.mark.parametrize("tool, words", CHANGES, ids=["compact", "schema", "expire", "replace"])
 def test_a_change_killed_at_any_step_is_made_or_not(tool, words, place):
     for n in "12":
         place.persist(n, record(f"a{n}"), record(f"b{n}", "20130902"))
     before = sorted(lines_of(place.root))
-    after = before[1:3] if tool == "expire" else before
-    words = [str(new_schema(place)) if word == "two.json" else word for word in words]
+    after = {"expire": before[1:3], "persist": sorted([*before[1::2], ("20130903", "new")])}.get(tool, before)
+    new = place.root.parent / "new"
+    new.write_bytes(whole(record("new", "20130903")))
+    files = {"two.json": str(new_schema(place)), "new": str(new)}
+    words = [files.get(word, word) for word in words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     for step in range(1, 100):
         root = shutil.copytree(place.root, place.root.parent / str(step))
@@ -516,7 +520,9 @@ def test_a_change_killed_at_any_step_is_made_or_not(tool, words, place):
         assert sorted(lines_of(root)) in (before, after)
         place.run(f"tel-{tool}", *words, root)
         assert sorted(lines_of(root)) == after and not os.listdir(root / ".tel/staging")
-        assert {str(path) for path in root.rglob("*.zst")} == {path for path, _ in store.Store(str(root)).files()}
+        target = store.Store(str(root))
+        listed, replaced = {path for path, _ in target.files()}, set(map(target.path, target.replaced()))
+        assert {str(path) for path in root.rglob("*.zst")} == (listed | replaced if tool == "persist" else listed)
         if status == 0:
             assert step > 10
             return
