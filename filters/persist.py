@@ -12,20 +12,30 @@ batch that is stored already is recognised, and its input, read to the end, must
 
 Options:
   --store DIR         The store; made if it is not there.
-  --batch ID          The batch's id; a fresh one that is said on stderr if not
-                      given.
+  --batch ID          The batch's id. If not given it is made of the names and
+                      contents of the FILEs, so that the same files are stored
+                      once, or is a fresh one; and is said on stderr.
+  --replace           Put this input in the place of a stored batch of this id
+                      that has other content.
   --schema FILE       The dimensions of a store that is made now; one that is
                       there must have the same.
   --expect N          Demand end records of N streams.
   --partial           Take the input as it is, whole or not.
-  --memory SIZE       Lines held before they are compressed [default: 256M].
+  --level N           Compress at this zstd level, 1 to 19 [default: 1].
+  --threads N         Compress in N threads; the bytes are the same
+                      [default: 1].
+  --memory SIZE       Memory for lines that wait to be compressed; about that
+                      of each partition is counted in [default: 256M].
   --roll-size SIZE    Compressed size at which a file is closed [default: 256M].
+  --no-sync           Do not wait for the disk: a power cut may cost the batch,
+                      and more. For tests.
   <reject options>
   <common options>
 
 Examples:
   tel-resolve export.gz | tel-validate --rejects bad | tel-convert | tel-persist --store store --batch 2013-09-01
   tel-persist --store store --schema schema.json compact.ndjson
+  tel-convert records.ndjson | tel-persist --store store --batch 2013-09-01 --replace
 """
 
 from tel import cli
@@ -33,15 +43,17 @@ from tel import cli
 
 def work(run):
     """Store all records as one batch."""
-    from tel import persist, store
+    from tel import persist, staging, store
 
     options = run.options
-    batch_id = options["--batch"] or persist.fresh_id()
+    batch_id = options["--batch"] or persist.default_id(options["FILE"])
+    form = staging.options_of(options, options.level("--level"))
     target = store.Store.create(options["--store"], run.schema())
-    persist.sweep_dead(target)
-    with persist.Batch(target, batch_id, options.size("--memory"), options.size("--roll-size")) as batch:
+    staging.tidy(target)
+    keep = {"replace": options["--replace"], "durable": not options["--no-sync"]}
+    with persist.Batch(target, batch_id, *form, **keep) as batch:
         for directory, line in run.stage(
-            lambda records: persist.placed(records, target.schema, run.rejects), named=False
+            lambda records: persist.placed(records, batch.schema, run.rejects), named=False
         ):
             batch.add(directory, line)
             run.stats.written += 1
@@ -49,7 +61,7 @@ def work(run):
         run.rejects.close()
         files = batch.publish(run.ends.received)
     run.print_paths(files)
-    if batch.stored:
+    if batch.recognised:
         run.say(f"batch {batch_id} is stored already")
     elif not options["--batch"]:
         run.say(f"stored batch {batch_id}")

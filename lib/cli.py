@@ -223,6 +223,13 @@ class Run:
 
         return [streams.held(line) for line in streams.lines(streams.Input(path).blocks(), self.max_line)]
 
+    def words(self, name, listing):
+        """What an option says, again and again, and what is in the file of another, as bytes; None without any."""
+        given, path = self.options[name], self.options[listing]
+        words = [word.encode(errors="surrogateescape") for word in given]
+        words += [line for line in self.file_lines(path) if line] if path else []
+        return words if given or path else None
+
     def written(self):
         """How many lines have been written, those read so far being done."""
         return self.stats.written
@@ -270,7 +277,7 @@ class Run:
             self.stats.written += 1
 
     def selected(self):
-        """(the Store or Tree, the Selection) that the operand STORE and the conditions name."""
+        """(the Store or Tree, what selects of it) that the operand STORE and the conditions name."""
         from tel import query, schema, store, tree
 
         layout = self.options.layout() if "--layout" in self.options else None
@@ -278,7 +285,7 @@ class Run:
         conditions = query.conditions(self.options["--where"])
         if self.options["--filter"]:
             conditions += schema.read(self.options["--filter"]).dimensions
-        return source, query.Selection(source.names, conditions)
+        return source, source.selection(conditions)
 
     def schema(self):
         """The description of the schema that --schema names, or None."""

@@ -8,6 +8,7 @@ all frames (https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zs
 
 import functools
 import struct
+import threading
 from collections import namedtuple
 
 from tel.errors import BadData
@@ -117,8 +118,8 @@ def decompress(codec, blocks):
         raise BadData("truncated", f"truncated {codec.name} data: the last member is cut short")
 
 
-@functools.lru_cache(maxsize=4)
-def _compressor(level):
+@functools.lru_cache(maxsize=64)
+def _compressor(level, thread):
     import zstandard
 
     return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
@@ -152,7 +153,7 @@ def frames(read, sizes):
 
 def frame(plain, level):
     """One zstd frame of the bytes, with its content size and a checksum."""
-    return _compressor(level).compress(plain)
+    return _compressor(level, threading.get_ident()).compress(plain)
 
 
 def frame_at(data, at):

@@ -1,187 +1,107 @@
-"""Writing a batch into the store: all of it or nothing, and only once.
+"""Writing a batch into the store: all of it or nothing, and only once."""
 
-Records are gathered by directory and appended to staged files as zstd frames. A batch becomes visible by one rename:
-its commit record's, after every file is complete, durable and in its place. What a killed writer left is swept by the
-next one, which knows from the staged record which files had been put in place.
-"""
-
-import errno
-import fcntl
 import hashlib
 import os
-import stat
-import time
 
-from tel import compress, jsonl, pings, tiers
-from tel.errors import BadData, IOFailed, NotWhole, naming, printable
+from tel import pings, staging, streams, tiers
+from tel.errors import BadData, UsageError, printable
 from tel.schema import SUBMISSION_DATE
-from tel.store import SUFFIX, batch_name, commit_record, digest_of, is_there, sync_directory
+from tel.store import SUFFIX, batch_name, digest_of
 
-FRAME = 1 << 20
-LEVEL = 1
 MOST_REMEMBERED = 1000  # infos whose directory is known
-STAGED_COMMIT = "commit.json"
 
 
-def fresh_id():
-    """A batch id that no other run has: the time and four random bytes."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
+def default_id(paths):
+    """The batch id of files that are named: the first one's name, and a hash of all names and contents.
 
-
-class _Part:
-    """A file being staged: what its commit entry will say, and the frames it holds."""
-
-    __slots__ = ("directory", "number", "staged", "frames", "records", "size", "digest")
-
-    def __init__(self, directory, number, staged):
-        self.directory, self.number, self.staged = directory, number, staged
-        self.frames, self.records, self.size, self.digest = [], 0, 0, hashlib.sha256()
-
-    def append(self, data):
-        """Append bytes to the staged file."""
-        with naming(self.staged), open(self.staged, "ab") as file:
-            file.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-
-    def finish(self):
-        """Write the seek table and make the file durable."""
-        self.append(compress.seek_table(self.frames))
-        with naming(self.staged), open(self.staged, "rb") as file:
-            os.fsync(file.fileno())
+    A fresh one where standard input, or what can be read only once, is among them.
+    """
+    if not paths or not all(path != streams.STDIN and os.path.isfile(path) for path in paths):
+        return staging.fresh_id()
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{digest_of(path)} {os.path.basename(path)}\0".encode(errors="surrogateescape"))
+    return f"{os.path.basename(paths[0])}-{digest.hexdigest()[:20]}"
 
 
 class Batch:
     """One batch on its way into a store: `add` lines, then `publish`; what is not published when it ends is discarded.
 
-    Memory is bounded by `memory` bytes of lines; files are closed at `roll_size` compressed bytes. Raises NotWhole
-    where another process is writing the same batch.
+    `options` are those of staging.Files. `schema` is what its lines are placed by. A batch that is stored already is
+    only compared, unless it is to `replace` that one. Raises NotWhole where another process is writing the same batch.
     """
 
-    def __init__(self, store, id, memory, roll_size):
+    def __init__(self, store, id, *options, replace=False, durable=True):
         self.store, self.id, self.name = store, id, batch_name(id)
-        self.memory, self.roll_size = memory, roll_size
-        self.records, self.digest = 0, hashlib.sha256()
-        self._pending, self._pending_size, self._held = {}, {}, 0
-        self._parts, self._closed, self._staged = {}, [], 0
-        self.directory = os.path.join(store.staging, self.name)
-        self._lock = _claim(self.directory)
-        _sweep(store, self.directory)
-        self.stored = store.commit(self.name)
+        self.records, self.digest, self.schema = 0, hashlib.sha256(), store.schema
+        self._files = self._change = None
+        self._staging = staging.Staging(store, self.name, durable)
+        try:
+            self.stored = store.commit(self.name)
+            if self.stored and replace:
+                self._change = staging.Change(store)
+                self._demand_own()
+            if self.stored and not replace:
+                self.schema = store.schemas[self.stored.get("top", "")]
+            else:
+                self._files = staging.Files(self._staging, *options, after=_last_number(self.stored))
+        except BaseException:
+            self.discard()
+            raise
+
+    def _demand_own(self):
+        """Raise UsageError if files of the stored batch have become part of others."""
+        own = {entry["path"] for entry in self.stored["files"]}
+        if own & self.store.replaced():
+            raise UsageError(
+                f"batch {self.id} cannot be replaced: tel-compact or tel-expire has changed its files",
+                self.store.root,
+                "take its records out by tel-expire --ids, and store these under another id",
+            )
 
     def add(self, directory, line):
         """Add one stored line (with its newline) to a directory (relative to the store)."""
         self.records += 1
         self.digest.update(b"%s\t" % directory.encode())
         self.digest.update(line)
-        if self.stored:
-            return
-        lines = self._pending.get(directory)
-        if lines is None:
-            lines = self._pending[directory] = []
-            self._pending_size[directory] = 0
-        lines.append(line)
-        self._held += len(line)
-        size = self._pending_size[directory] = self._pending_size[directory] + len(line)
-        if size >= FRAME:
-            self._flush(directory)
-        elif self._held > self.memory:
-            for name in list(self._pending):
-                self._flush(name)
-
-    def _flush(self, directory):
-        """Append what is pending for a directory to its staged file, as one frame."""
-        lines, size = self._pending.pop(directory), self._pending_size.pop(directory)
-        self._held -= size
-        part = self._part(directory)
-        frame = compress.frame(b"".join(lines), LEVEL)
-        part.append(frame)
-        part.frames.append((len(frame), size))
-        part.records += len(lines)
-        if part.size >= self.roll_size:
-            self._close(part)
-
-    def _part(self, directory):
-        part = self._parts.get(directory)
-        if part is None or part.staged is None:
-            number = part.number + 1 if part else 1
-            self._staged += 1
-            part = self._parts[directory] = _Part(
-                directory, number, os.path.join(self.directory, f"{self._staged}.part")
-            )
-        return part
-
-    def _close(self, part):
-        part.finish()
-        entry = {
-            "path": f"{part.directory}/{self.name}-{part.number:03}{SUFFIX}",
-            "records": part.records,
-            "bytes": part.size,
-            "sha256": part.digest.hexdigest(),
-        }
-        self._closed.append((entry, part.staged))
-        part.staged = part.digest = part.frames = None
+        if self._files:
+            self._files.add(directory, line)
 
     def publish(self, ends):
         """Make the batch visible; returns the paths of its files. `ends` are the end records of the stream.
 
-        A batch that is stored already is left as it is. Raises BadData `batch_differs` if it holds something else.
+        One that is stored already is left as it is. Raises BadData `batch_differs` if that holds something else.
         """
-        if self.stored:
+        self.recognised = bool(self.stored) and (self._same() or not self._change)
+        if self.recognised:
             return self._recognise()
-        for directory in list(self._pending):
-            self._flush(directory)
-        for part in list(self._parts.values()):
-            if part.staged:
-                self._close(part)
-        entries = [entry for entry, _ in sorted(self._closed, key=lambda pair: pair[0]["path"])]
-        self._stage_commit(entries, ends)
-        self._place()
-        os.rename(os.path.join(self.directory, STAGED_COMMIT), self.store.commit_path(self.name))
-        sync_directory(self.store.commits)
-        self.discard()
-        return [self.store.path(entry["path"]) for entry in entries]
+        self._files.close()
+        top = {"top": self.schema.top} if self.schema.top else {}
+        record = {"format": 1, "batch": printable(self.id), **top, "records": self.records}
+        record = {**record, "sha256": self.digest.hexdigest(), "ends": ends}
+        if self._change:
+            return self._change.publish(self._staging, record, self._files, _paths_of(self.stored))
+        return self._staging.publish(record, self._files)
+
+    def _same(self):
+        return (self.stored["records"], self.stored["sha256"]) == (self.records, self.digest.hexdigest())
 
     def _recognise(self):
         self.discard()
-        if (self.stored["records"], self.stored["sha256"]) != (self.records, self.digest.hexdigest()):
+        if not self._same():
             raise BadData(
                 "batch_differs",
                 f"batch {self.id} is stored already, with other content "
                 f"({self.stored['records']} records, not {self.records})",
-                cure="give this input a batch id of its own",
+                cure="give this input a batch id of its own, or put it in that one's place by --replace",
             )
         return []
 
-    def _stage_commit(self, entries, ends):
-        """Write the commit record into the staging directory: from now on a sweep knows what to take away.
-
-        Raises IOFailed if something stands in the place of a file: nothing that is there is ever replaced.
-        """
-        for entry in entries:
-            if is_there(self.store.path(entry["path"])):
-                raise IOFailed(
-                    "something stands where a new file must go", self.store.path(entry["path"]), "move it away"
-                )
-        record = {"format": 1, "batch": printable(self.id), "records": self.records, "sha256": self.digest.hexdigest()}
-        path = os.path.join(self.directory, STAGED_COMMIT)
-        with naming(path), open(path, "wb") as file:
-            file.write(jsonl.dumps({**record, "ends": ends, "files": entries}) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        sync_directory(self.directory)
-
-    def _place(self):
-        """Move every staged file to its place."""
-        touched = set()
-        for entry, staged in self._closed:
-            final = self.store.path(entry["path"])
-            directory = os.path.dirname(final)
-            self.store.make_directory(directory)
-            os.rename(staged, final)
-            touched.add(directory)
-        for directory in sorted(touched):
-            sync_directory(directory)
+    def discard(self):
+        """Remove what is staged and give the batch's name free; once is enough."""
+        self._staging.discard()
+        if self._change:
+            self._change.close()
 
     def __enter__(self):
         return self
@@ -189,94 +109,16 @@ class Batch:
     def __exit__(self, *_error):
         self.discard()
 
-    def discard(self):
-        """Remove what is staged and give the batch's name free; only the first call does, also where that fails."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            _release(self.store, self.directory, lock)
+
+def _paths_of(stored):
+    """What a batch's files are, and were before a replacement for which readers have still time."""
+    return [entry["path"] for entry in stored["files"]] + (stored["replaces"] if "until" in stored else [])
 
 
-def _claim(directory):
-    """Lock a staging directory, making it if need be; returns the lock's descriptor. Raises NotWhole if it is taken."""
-    while True:
-        try:
-            os.mkdir(directory)
-        except FileExistsError:
-            pass
-        try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            continue  # its owner has just finished and removed it
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            raise IOFailed("something stands where the store stages a batch", directory, "remove it") from None
-        with naming(directory):
-            if _lock(fd, directory):
-                return fd
-            os.close(fd)
-
-
-def _lock(fd, directory):
-    """Lock a descriptor; whether the directory is still the one that it was opened as. Raises NotWhole."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise NotWhole("another process is writing this batch", directory, "wait until it has ended") from None
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(directory))
-    except FileNotFoundError:
-        return False
-
-
-def _release(store, directory, lock):
-    """Remove a staging directory and what is left in it, and its lock."""
-    try:
-        _sweep(store, directory)
-        os.rmdir(directory)
-    finally:
-        with naming(directory):
-            os.close(lock)
-
-
-def _sweep(store, directory):
-    """Remove what a dead writer staged, and the files that it had put in place for a commit that never came."""
-    path = os.path.join(directory, STAGED_COMMIT)
-    names = os.listdir(directory)
-    for name in names:
-        if not stat.S_ISREG(os.lstat(os.path.join(directory, name)).st_mode):
-            raise IOFailed("something else stands among staged files", os.path.join(directory, name), "remove it")
-    if STAGED_COMMIT in names:
-        _remove_placed(store, path)
-    for name in names:
-        if name != STAGED_COMMIT:
-            os.unlink(os.path.join(directory, name))
-    if is_there(path):
-        os.unlink(path)
-
-
-def _remove_placed(store, path):
-    with naming(path), open(path, "rb") as file:
-        record = commit_record(file.read())
-    for entry in record["files"] if record else ():  # none: killed while writing it, nothing had been put in place
-        final = store.path(entry["path"])
-        if is_there(final):
-            store.check_file(final)
-            if digest_of(final) != entry.get("sha256"):
-                raise IOFailed("not the file that a dead writer put there", final, "move it away")
-            os.unlink(final)
-
-
-def sweep_dead(store):
-    """Sweep the staging of every writer that is no longer alive."""
-    for name in sorted(os.listdir(store.staging)):
-        directory = os.path.join(store.staging, name)
-        try:
-            fd = _claim(directory)
-        except NotWhole:
-            continue
-        _release(store, directory, fd)
+def _last_number(stored):
+    """The highest number of a file that a stored batch has or had; 0 if there is no such batch."""
+    paths = [entry["path"] for entry in stored["files"]] + stored.get("replaces", []) if stored else []
+    return max((int(path[: -len(SUFFIX)].rpartition("-")[2]) for path in paths), default=0)
 
 
 def placed(records, schema, rejects):

@@ -56,6 +56,7 @@ FIELDS = {
     },
 }
 REVISION = {CLASSIC: ("info", "revision"), DEVICE: ("revision",), UNIFIED: ("payload", "info", "revision")}
+CLIENT = (("clientId",), ("clientID",), ("payload", "clientId"), ("payload", "clientID"))  # where a client's id may be
 _ID = re.compile(r"(?!\{)[^\x00-\x20\x7f]{1,255}")
 
 

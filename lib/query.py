@@ -77,3 +77,29 @@ class Selection:
             level = self._levels[directory.count("/")]
             found = self._known[directory] = self.selects(parent) and all(one.allows_name(name) for one in level)
         return found
+
+
+class Selections:
+    """The same for a store whose files may lie under several schemas: `schema_of(directory)` tells which.
+
+    Raises UsageError for a condition that the newest schema cannot tell, or an older one that still has files.
+    """
+
+    def __init__(self, newest, schema_of, conditions):
+        self._schema_of, self._conditions = schema_of, conditions
+        self._selections = {newest.top: Selection(newest.names, conditions)}
+
+    def selects(self, directory):
+        """Whether a directory, relative to the store, is meant."""
+        schema = self._schema_of(directory)
+        if schema.top not in self._selections:
+            self._selections[schema.top] = self._older(schema)
+        return self._selections[schema.top].selects(directory[len(schema.top) :].lstrip("/"))
+
+    def _older(self, schema):
+        try:
+            return Selection(schema.names, self._conditions)
+        except UsageError as error:
+            raise UsageError(
+                f"{error.reason}, under an older schema", "conditions", "tel-compact --schema moves its files"
+            ) from None

@@ -1,15 +1,30 @@
 """Stored lines back as records, and the check of what is stored against its commit records."""
 
+import hashlib
+
 from tel import compress, jsonl, pings, streams
 from tel.errors import BadData, IOFailed, TelError
 from tel.records import Record
-from tel.schema import SUBMISSION_DATE, UNKNOWN
+from tel.schema import OTHER, SUBMISSION_DATE, UNKNOWN, as_text
 from tel.store import digest_of
 
 
 def stored_lines(path, max_line):
     """Yield the lines of a stored file. Raises BadData for one that is cut or damaged."""
     return streams.lines(streams.Input(path, compress.read_seek_table).blocks(), max_line)
+
+
+def checked_lines(path, entry, max_line):
+    """The same of a file that must be what its commit entry says. Raises IOFailed, at the end, if it is not."""
+    digest, number = hashlib.sha256(), 0
+    source = streams.Input(path, compress.read_seek_table, digest)
+    for line in streams.lines(source.blocks(), max_line):
+        yield line
+        number += 1
+    if number != entry["records"]:
+        raise IOFailed(f"has {number} records where its commit record says {entry['records']}", path)
+    if digest.hexdigest() != entry.get("sha256"):
+        raise IOFailed("its bytes do not have the SHA-256 of its commit record", path)
 
 
 def split(line):
@@ -29,13 +44,7 @@ def records(store, files, max_line):
     from the directory. Raises BadData with the place for a damaged file, IOFailed for one with other than its records.
     """
     for path, entry in files:
-        dims = dict(zip(store.schema.names, entry["path"].split("/")))
-        number = 0
-        for record in placed(stored_lines(path, max_line), path, dims):
-            number += 1
-            yield record
-        if number != entry["records"]:
-            raise IOFailed(f"has {number} records where its commit record says {entry['records']}", path)
+        yield from placed(checked_lines(path, entry, max_line), path, store.dims(entry["path"]))
 
 
 def placed(lines, path, dims):
@@ -51,7 +60,8 @@ def placed(lines, path, dims):
 def _record(line, dims, where):
     id, data = split(line)
     ping = jsonl.loads(data)
-    known = {name: value for name, value in dims.items() if value != UNKNOWN and name != SUBMISSION_DATE}
+    known = {name: _told(ping, name, value) for name, value in dims.items() if value != UNKNOWN}
+    known.pop(SUBMISSION_DATE, None)
     small = {
         "id": id,
         "date": dims.get(SUBMISSION_DATE, UNKNOWN),
@@ -64,6 +74,11 @@ def _record(line, dims, where):
 def of(source, files, max_line):
     """Yield the Records of files of a Store, or of another kind of store that reads its files itself."""
     return source.records(files, max_line) if hasattr(source, "records") else records(source, files, max_line)
+
+
+def _told(ping, name, value):
+    """A dimension's value: for OTHER, what the ping itself says, if it does."""
+    return as_text(pings.at(ping, ("info", name))) or value if value == OTHER else value
 
 
 def damage(store, path, entry, max_line):

@@ -15,7 +15,7 @@ from tel.memory import remembered
 SUBMISSION_DATE = "submission_date"
 ANY, OTHER, UNKNOWN = "*", "OTHER", "UNKNOWN"
 LONGEST_NAME = 100
-MOST_DIRECTORIES = 100_000  # that are remembered
+MOST_DIRECTORIES = 10_000  # that are remembered
 
 DEFAULT = {
     "version": 1,
@@ -118,10 +118,13 @@ def _acceptance(name, allowed):
 
 
 class Schema:
-    """The dimensions of a store, in the order of its directories. Raises UsageError for what is no schema."""
+    """The dimensions of a store, in the order of its directories. Raises UsageError for what is no schema.
 
-    def __init__(self, description):
-        self.description = description
+    `top` is the directory, relative to the store's root, that all of its directories lie below, or "".
+    """
+
+    def __init__(self, description, top=""):
+        self.description, self.top = description, top
         try:
             entries = description["dimensions"]
             self.dimensions = [Dimension(entry["field_name"], entry["allowed_values"]) for entry in entries]
@@ -146,7 +149,8 @@ class Schema:
         return remembered(self._directories, values, self._directory, MOST_DIRECTORIES)
 
     def _directory(self, values):
-        return "/".join(safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values))
+        names = [safe_name(dimension.value(text)) for dimension, text in zip(self.dimensions, values)]
+        return "/".join([self.top, *names] if self.top else names)
 
 
 def _field(name, record, ping):
@@ -157,11 +161,11 @@ def _field(name, record, ping):
     return pings.at(ping, ("info", name))
 
 
-def read(path):
+def read(path, top=""):
     """The Schema in a file. Raises NoInput, UsageError, IOFailed where the system fails."""
     try:
         with open(path, "rb") as file:
-            return Schema(jsonl.loads(file.read()))
+            return Schema(jsonl.loads(file.read()), top)
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise NoInput(f"cannot be read: {error.strerror}", path) from None
     except OSError as error:

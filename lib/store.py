@@ -1,25 +1,32 @@
 """The store on disk: its directories, its commit records, and what a reader may believe of them.
 
     <store>/.tel/schema.json            the dimensions
+    <store>/.tel/schema-2.json          those of the files below <store>/+2, and so on; new files lie below the last
     <store>/.tel/commits/<batch>.json   one record for each batch that is stored: its files, counts and checksums
+    <store>/.tel/commits/+<change>.json one for each change: its files, and those that they replace
     <store>/.tel/staging/<batch>/       what a writer has not published yet
     <store>/<dimension>/.../<batch>-001.v2.zst
 
-A file belongs to the store if a commit record lists it. A symbolic link in place of anything of ours is refused.
+A file belongs to the store if a commit record lists it and none replaces it. A symbolic link in place of anything of
+ours is refused.
 """
 
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import stat
 
-from tel import jsonl, schema, streams
-from tel.errors import BadData, IOFailed, NoInput, UsageError, naming
+from tel import jsonl, query, schema, streams
+from tel.errors import BadData, IOFailed, NoInput, NotWhole, UsageError, naming
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
-_RELATIVE = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+CHANGE = "+"  # begins the names of changes and of later schemas' directories, and no batch's or dimension's
+_RELATIVE = re.compile(r"(?:[A-Za-z0-9_+-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_+-][A-Za-z0-9_.-]*")
+_NOTHING = {"files": ()}  # in place of a record that is gone
+_DUE = re.compile(rb'\{"until":([0-9]{1,15}),')  # how a record begins while files that it replaces are there
 
 
 def batch_name(id):
@@ -51,8 +58,17 @@ def is_there(path):
 
 def sync_directory(path):
     """Make the names in a directory durable."""
+    _sync(path, os.O_DIRECTORY)
+
+
+def sync_file(path):
+    """Make a file's bytes durable."""
+    _sync(path, os.O_NOFOLLOW)
+
+
+def _sync(path, flags):
     with naming(path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open(path, os.O_RDONLY | flags)
         try:
             os.fsync(fd)
         finally:
@@ -81,9 +97,7 @@ class Store:
             raise NoInput("is not a store: it has no .tel/schema.json", root)
         self.check_directory(self.commits)
         self.check_directory(self.staging)
-        self.check_file(os.path.join(self.control, "schema.json"))
-        self.schema = schema.read(os.path.join(self.control, "schema.json"))
-        self.names = self.schema.names
+        self.schemas = self._schemas()
 
     @classmethod
     def create(cls, root, description=None):
@@ -107,6 +121,48 @@ class Store:
             )
         return store
 
+    def _schemas(self):
+        """The Schema of each top directory, `""` being that of the first one; the last is the one for new files."""
+        found = {}
+        for number in itertools.count(1):
+            path = schema_path(self.control, number)
+            if number > 1 and not is_there(path):
+                return found
+            self.check_file(path)
+            top = f"{CHANGE}{number}" if number > 1 else ""
+            found[top] = schema.read(path, top)
+
+    @property
+    def schema(self):
+        """The Schema for new files."""
+        return list(self.schemas.values())[-1]
+
+    def selection(self, conditions):
+        """What selects the directories that meet all conditions."""
+        return query.Selections(self.schema, self.schema_of, conditions)
+
+    def schema_of(self, relative):
+        """The Schema that a file or directory, relative to the root, lies under. Raises IOFailed if there is none."""
+        top = relative.partition("/")[0] if relative.startswith(CHANGE) else ""
+        if top not in self.schemas:
+            raise IOFailed("files lie there and their schema is missing", os.path.join(self.root, top))
+        return self.schemas[top]
+
+    def dims(self, relative):
+        """{dimension: its directory's name} of a file, by its path relative to the root."""
+        of = self.schema_of(relative)
+        return dict(zip(of.names, relative[len(of.top) :].lstrip("/").split("/")))
+
+    def add_schema(self, description):
+        """Give new files another schema; for one who has the lock."""
+        path = schema_path(self.control, len(self.schemas) + 1)
+        for name in os.listdir(self.control):
+            if re.fullmatch(r"schema-\d+\.json\.\d+\.new", name):  # of a killed one
+                os.unlink(os.path.join(self.control, name))
+        streams.replace(path, jsonl.dumps(description) + b"\n")
+        sync_directory(self.control)
+        self.schemas = self._schemas()
+
     def path(self, relative):
         """The path of a file of the store, from its path relative to the root. Raises IOFailed if it leads outside."""
         if not isinstance(relative, str) or not _RELATIVE.fullmatch(relative):
@@ -125,15 +181,13 @@ class Store:
         self._checked.add(path)
 
     def make_directory(self, path):
-        """Make a directory of the store and its parents; each new name is made durable. Raises IOFailed for links."""
+        """Make a directory of the store and its parents. Raises IOFailed for links."""
         if path in self._checked:
             return
         if path != self.root:
-            parent = os.path.dirname(path)
-            self.make_directory(parent)
+            self.make_directory(os.path.dirname(path))
             try:
                 os.mkdir(path)
-                sync_directory(parent)
             except FileExistsError:
                 pass
             _demand(path, stat.S_ISDIR, "a directory")
@@ -160,8 +214,8 @@ class Store:
             raise IOFailed("damaged commit record", path, "tel-store(5) tells what it should be")
         return record
 
-    def batches(self):
-        """The file names of all stored batches, sorted."""
+    def names(self):
+        """The file names of all batches and changes, sorted."""
         return sorted(name[:-5] for name in os.listdir(self.commits) if name.endswith(".json"))
 
     def files(self, selects=lambda directory: True, demanding=True):
@@ -171,18 +225,70 @@ class Store:
         IOFailed for a file that is recorded and not there (but not if not `demanding`): a listing is never smaller
         than the truth.
         """
-        chosen, verdicts = [], {}
-        for batch in self.batches():
-            for entry in (self.commit(batch) or {"files": ()})["files"]:
-                directory = os.path.dirname(self.path(entry["path"]))[len(self.root) + 1 :]
-                if directory not in verdicts:
-                    verdicts[directory] = selects(directory)
-                if verdicts[directory]:
-                    chosen.append((entry["path"], entry))
-        for relative, entry in sorted(chosen, key=lambda pair: pair[0]):
+        for relative, entry in sorted(self._listed(selects), key=lambda pair: pair[0]):
             if demanding:
                 self.check_file(self.path(relative))
             yield self.path(relative), entry
+
+    def _listed(self, selects):
+        """(relative path, entry) of what the records list and none replaces; a batch's replaces only its own of before.
+
+        They are read again if a change came meanwhile: it may replace what an older one made that was not seen.
+        """
+        changes = None
+        while changes != (changes := [name for name in self.names() if name.startswith(CHANGE)]):
+            chosen, verdicts, replaced = [], {}, set()
+            made = [self.commit(name) or _NOTHING for name in changes]
+            for record in made:
+                replaced.update(record.get("replaces", ()))
+            batches = (self.commit(name) or _NOTHING for name in self.names() if not name.startswith(CHANGE))
+            for record in itertools.chain(made, batches):
+                for entry in record["files"]:
+                    if entry["path"] not in replaced:
+                        directory = os.path.dirname(self.path(entry["path"]))[len(self.root) + 1 :]
+                        if directory not in verdicts:
+                            verdicts[directory] = selects(directory)
+                        if verdicts[directory]:
+                            chosen.append((entry["path"], entry))
+        return chosen
+
+    def replaced(self):
+        """The paths, relative to the root, of all files that a record replaces."""
+        return {path for name in self.names() for path in (self.commit(name) or {}).get("replaces", ())}
+
+    def lock(self):
+        """Let nobody else change what is stored until the descriptor that this returns is closed.
+
+        Raises NotWhole if somebody does; new batches may come at any time.
+        """
+        fd = os.open(self.commits, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise NotWhole("another process is changing the store", self.root, "wait until it has ended") from None
+        return fd
+
+    def due(self, now):
+        """The names of the records that replace files which are still there and need not be any more.
+
+        Only how a record begins is read: there may be thousands.
+        """
+        return [name for name in self.names() if _is_due(self.commit_path(name), now)]
+
+
+def _is_due(path, now):
+    try:
+        with open(path, "rb") as file:
+            match = _DUE.match(file.read(40))
+    except OSError:  # whoever reads all of it says so
+        return False
+    return bool(match) and int(match[1]) <= now
+
+
+def schema_path(control, number):
+    """Where the schema of a number is."""
+    return os.path.join(control, "schema.json" if number == 1 else f"schema-{number}.json")
 
 
 def _write_schema(control, description):
@@ -206,10 +312,9 @@ def commit_record(data):
     """The commit record in some bytes, or None if it is none."""
     try:
         record = jsonl.loads(data)
-        whole = {"records", "sha256"} <= record.keys() and all(
-            {"path", "records"} <= entry.keys() for entry in record["files"]
-        )
-        return record if whole else None
+        whole = {"records", "change" if "change" in record else "sha256"} <= record.keys()
+        whole = whole and all({"path", "records"} <= entry.keys() for entry in record["files"])
+        return record if whole and all(isinstance(path, str) for path in record.get("replaces", ())) else None
     except (BadData, TypeError, KeyError, AttributeError):
         return None
 
@@ -225,7 +330,7 @@ def _demand(path, is_kind, kind):
 
 
 def above(path):
-    """(the root, the Schema) of the store that a path lies in, or None; remembered by directory."""
+    """(the directory that the dimensions begin in, the Schema) of a path in a store, or None; remembered."""
     directory = os.path.dirname(os.path.abspath(path))
     if directory not in _ABOVE:
         _ABOVE[directory] = _look_above(directory)
@@ -236,10 +341,13 @@ _ABOVE = {}
 
 
 def _look_above(directory):
+    below = ""
     while True:
-        path = os.path.join(directory, CONTROL, "schema.json")
-        if is_there(path):
-            return directory, schema.read(path)
+        control = os.path.join(directory, CONTROL)
+        if is_there(os.path.join(control, "schema.json")):
+            number = int(below[1:]) if re.fullmatch(r"\+[1-9][0-9]{0,8}", below) else 1
+            top = os.path.join(directory, below) if number > 1 else directory
+            return top, schema.read(schema_path(control, number))
         if os.path.dirname(directory) == directory:
             return None
-        directory = os.path.dirname(directory)
+        directory, below = os.path.split(directory)

@@ -26,11 +26,12 @@ class Input:
 
     `name` is for messages, `size` its bytes on disk (None where that says nothing), `consumed` those read so far.
     `check(file, size)` may look at a regular file before it is read, and give the (compressed, plain) sizes of the zstd
-    frames that it consists of. Raises NoInput where it cannot be opened.
+    frames that it consists of. `digest` (of hashlib) is fed with all bytes that are read. Raises NoInput where it
+    cannot be opened.
     """
 
-    def __init__(self, path, check=None):
-        self.path, self.consumed = path, 0
+    def __init__(self, path, check=None, digest=None):
+        self.path, self.consumed, self._digest = path, 0, digest
         self.name = "standard input" if path == STDIN else path
         self._file = _open(path)
         status = os.fstat(self._file.fileno())
@@ -67,9 +68,12 @@ class Input:
 
     def _read(self, size):
         try:
-            return self._file.read(size)
+            data = self._file.read(size)
         except OSError as error:
             raise IOFailed(f"cannot read: {error.strerror}", self.name) from None
+        if self._digest:
+            self._digest.update(data)
+        return data
 
     def blocks(self):
         """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
@@ -83,7 +87,7 @@ class Input:
     def _plain(self):
         """The plain bytes of known frames, or of what the first bytes say it is."""
         if self._frames is not None:
-            return compress.frames(self._exactly, self._frames)
+            return self._framed()
         head = self._read(COMPRESSED_BLOCK)
         while 0 < len(head) < compress.MAGIC_LENGTH:
             more = self._read(COMPRESSED_BLOCK)
@@ -94,6 +98,12 @@ class Input:
         if codec is None:
             return self._raw(head, BLOCK)
         return compress.decompress(codec, self._raw(head, COMPRESSED_BLOCK))
+
+    def _framed(self):
+        """The plain bytes of known frames; what follows these is read where it belongs to the digest."""
+        yield from compress.frames(self._exactly, self._frames)
+        while self._digest and self._read(BLOCK):
+            pass
 
 
 def _widen(fd):

@@ -9,7 +9,7 @@ several directories. There are no commit records: which files belong to it is wh
 import os
 import re
 
-from tel import compress, retrieve, streams
+from tel import compress, query, retrieve, streams
 from tel.errors import BadData, IOFailed, NoInput
 from tel.schema import DEFAULT, SUBMISSION_DATE, Schema
 
@@ -54,12 +54,14 @@ def check(file, _size):
 class Tree:
     """The tree at a root. Raises NoInput if there is none."""
 
-    names = NAMES
-
     def __init__(self, root):
         self.root = os.path.normpath(root)
         if not os.path.isdir(self.root):
             raise NoInput("is not a directory", root)
+
+    def selection(self, conditions):
+        """What selects the files that meet all conditions, by their dimensions."""
+        return query.Selection(NAMES, conditions)
 
     def files(self, selects=lambda directory: True):
         """The sorted (path, dims) of all files that are selected by their dimensions, joined by slashes.

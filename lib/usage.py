@@ -35,6 +35,14 @@ SHARED = {
   --layout 2013       STORE is a tree that the 2013 server wrote, of files
                       REASON/APP/CHANNEL/VERSION/BUILD.DATE.v2.log.HASH.lzma,
                       or .xz, or .gz. A file of another name is an error.""",
+    "<change options>": """\
+  --grace SECONDS     How long files that are replaced stay readable for those
+                      who have listed them before [default: 3600].
+  --threads N         Compress in N threads; the bytes are the same
+                      [default: 1].
+  --memory SIZE       Memory for lines that wait to be compressed
+                      [default: 256M].
+  --roll-size SIZE    Compressed size at which a file is closed [default: 256M].""",
     "<sieve options>": """\
   --keyed YES|NO      Treat keyed histograms and those of other processes by
                       the same rules, or leave them as they are [default: yes].
@@ -102,6 +110,13 @@ class Options(dict):
             raise UsageError(f"{name} takes 1 to 1000, not {number}")
         return number
 
+    def level(self, name):
+        """A level of compression, 1 to 19, or None where the option is not given."""
+        number = self.number(name)
+        if number is not None and not 1 <= number <= 19:
+            raise UsageError(f"{name} takes 1 to 19, not {number}")
+        return number
+
     def seconds(self, name):
         """A number of seconds, from 1 to a day."""
         number = self.number(name)
@@ -126,6 +141,11 @@ class Options(dict):
         if self["--layout"] not in (None, "2013"):
             raise UsageError(f"--layout takes 2013, not {self['--layout']!r}")
         return self["--layout"]
+
+    def exclude(self, *names):
+        """Raise UsageError if more than one of some options is given."""
+        if sum(bool(self[name]) for name in names) > 1:
+            raise UsageError(f"{' and '.join(names)} exclude each other")
 
     def switch(self, name):
         """Whether the answer is yes, of `yes` and `no`."""

@@ -46,6 +46,8 @@ TABLE = (
     Tool("ls", QUERY, ["{place}/filled"]),
     Tool("cat", SOURCE, ["{place}/filled"]),
     Tool("verify", QUERY, ["--all", "{place}/filled"]),
+    Tool("compact", QUERY, ["--level", "9", "{place}/filled"]),
+    Tool("expire", QUERY, ["--before", "20130902", "{place}/filled"]),
     Tool("chain", RUNNER, ["tel-resolve | tel-validate | tel-convert"], record, "no tab"),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
