@@ -49,7 +49,8 @@ class Staging:
         try:
             _sweep(store, self.directory)
         except BaseException:
-            os.close(self._lock)
+            with naming(self.directory):
+                os.close(self._lock)
             raise
 
     def path(self, name):
@@ -165,9 +166,9 @@ class Change:
 
     def close(self):
         """Let others change the store; once is enough."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            self.store.unlock(lock)
 
     def __enter__(self):
         return self

@@ -262,12 +262,18 @@ class Store:
         Raises NotWhole if somebody does; new batches may come at any time.
         """
         fd = os.open(self.commits, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise NotWhole("another process is changing the store", self.root, "wait until it has ended") from None
+        with naming(self.commits):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                raise NotWhole("another process is changing the store", self.root, "wait until it has ended") from None
         return fd
+
+    def unlock(self, fd):
+        """Let others change what is stored."""
+        with naming(self.commits):
+            os.close(fd)
 
     def due(self, now):
         """The names of the records that replace files which are still there and need not be any more.

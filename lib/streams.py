@@ -4,6 +4,7 @@ Lines are bytes, split on `\\n` only, so that the locale cannot matter. Standard
 here, so that a disk that fills up with the last byte is still an error.
 """
 
+import errno
 import fcntl
 import io
 import itertools
@@ -11,13 +12,14 @@ import os
 import stat
 
 from tel import compress
-from tel.errors import BadData, IOFailed, NoInput
+from tel.errors import BadData, IOFailed, NoInput, naming
 
 BLOCK = 1 << 18
 LONG = 4096  # bytes of a line that is handled with care for the cost of copies
 COMPRESSED_BLOCK = 1 << 16
 MAX_LINE = 32 << 20
 STDIN = "-"
+FAILURES = {errno.EIO, errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE}  # not the path's fault
 PIPE, F_SETPIPE_SZ = 1 << 20, 1031  # bytes that a pipe holds, and how Linux is told (fcntl has the name from 3.10)
 
 
@@ -42,7 +44,8 @@ class Input:
         if self.size is None:
             raise NoInput("is not a regular file", self.name)
         try:
-            frames = check(self._file, self.size)
+            with naming(self.name):
+                frames = check(self._file, self.size)
         except BadData as error:
             error.where = error.where or self.name
             raise
@@ -77,7 +80,7 @@ class Input:
 
     def blocks(self):
         """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
-        with self._file:
+        with naming(self.name), self._file:
             try:
                 yield from self._plain()
             except BadData as error:
@@ -123,7 +126,8 @@ def _open(path):
     except IsADirectoryError:
         raise NoInput("is a directory, not a file", path) from None
     except (OSError, ValueError) as error:
-        raise NoInput(f"cannot be opened: {getattr(error, 'strerror', None) or error}", path) from None
+        kind = IOFailed if getattr(error, "errno", None) in FAILURES else NoInput
+        raise kind(f"cannot be opened: {getattr(error, 'strerror', None) or error}", path) from None
     return file
 
 

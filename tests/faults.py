@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -120,13 +121,21 @@ def warm():
     """Import here what the tools import, so that each child finds it."""
     for path in (SOURCE.parent.parent / "filters").glob("*.py"):
         importlib.import_module(f"tel.filters.{path.stem}")
-    from tel import cli, compress, ends, persist, query, records, rejects, retrieve, stage, store, tiers  # noqa: F401
+    from tel import change, cli, compress, ends, persist, query, records, rejects, retrieve, stage, store, tiers  # noqa: F401
 
-    compress._compressor(1)
+    compress.frame(b"", 1)
+
+
+def timeless(text):
+    """A path or a commit record without what is another one in every run: a change's id, and when its files may go."""
+    return re.sub(r'"until":\d+,', "", re.sub(r"(\+[a-z]+)-\d{8}T\d{6}Z-[0-9a-f]{8}", r"\1", text))
 
 
 class View(namedtuple("View", "files ids")):
-    """What a reader sees of a store: its files, records and digests, and the ids of all records; nothing of none."""
+    """What a reader sees of a store: its files, records and digests, and the ids of all records; nothing of none.
+
+    In `files` names and records are timeless.
+    """
 
     @classmethod
     def of(cls, path):
@@ -139,10 +148,13 @@ class View(namedtuple("View", "files ids")):
             return cls({}, [])
         damaged = [file for file, entry in files if retrieve.damage(store.Store(path), file, entry, MOST)]
         lines = [line for file, _ in files for line in retrieve.stored_lines(file, MOST)]
-        kept = [file for file, _ in files] + sorted(map(str, pathlib.Path(path, ".tel/commits").iterdir()))
         assert not damaged, damaged
-        digests = {file[len(path) :]: hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest() for file in kept}
-        return cls(digests, sorted(retrieve.split(line)[0] for line in lines))
+        seen = {file: hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest() for file, _ in files}
+        seen.update(
+            (str(commit), timeless(commit.read_text())) for commit in pathlib.Path(path, ".tel/commits").iterdir()
+        )
+        seen = {timeless(file[len(path) :]): what for file, what in sorted(seen.items())}
+        return cls(seen, sorted(retrieve.split(line)[0] for line in lines))
 
     def listed(self):
         """The files that hold records."""
@@ -150,14 +162,18 @@ class View(namedtuple("View", "files ids")):
 
 
 def stray(store, view):
-    """The files and staging directories of a store that nothing accounts for."""
-    found = []
+    """The files and staging directories of a store that nothing accounts for; what was replaced has its time."""
+    found, known = [], {"/.tel/schema.json", *view.files}
+    for commit in pathlib.Path(store, ".tel/commits").iterdir():
+        record = json.loads(commit.read_text())
+        if "until" in record:
+            known.update(f"/{path}" for path in record["replaces"])
     for folder, folders, files in os.walk(store):
         below = folder[len(store) :]
         if below == "/.tel/staging":
             found += folders
         for name in files:
-            if f"{below}/{name}" not in {"/.tel/schema.json", *view.files}:
+            if timeless(f"{below}/{name}") not in known:
                 found.append(f"{below}/{name}")
     return found
 
@@ -199,7 +215,7 @@ class Trial:
         assert done.status == 0, done.stderr
         assert (self.old.ids, self.new.ids) == (self.scenario.before, self.scenario.after), (self.old, self.new)
         listed = fork(["tel-ls", self.store]).stdout.decode().split()
-        assert {path[len(self.store) :] for path in listed} == self.new.listed()
+        assert {timeless(path[len(self.store) :]) for path in listed} == self.new.listed()
         assert fork(["tel-verify", self.store]) == Done(0, b"", b"", [])
 
     def prepare(self):
@@ -284,6 +300,13 @@ def another(trial):
     assert fork(words, stream(range(10, 14))).status == 0
 
 
+def several(trial):
+    """Before: a store with two batches, whose files lie in the same directories."""
+    another(trial)
+    words = ["tel-persist", "--store", trial.store, "--batch", "b"]
+    assert fork(words, stream(range(14, 20))).status == 0
+
+
 def dead(trial):
     """Before: another batch, and what a writer of this one left who was killed when its files were in their places."""
     another(trial)
@@ -302,6 +325,9 @@ SCENARIOS = {
     for scenario in (
         Scenario("tel-persist", nothing, PERSIST, stream(range(6)), [], ids(range(6))),
         Scenario("tel-persist, a store", another, PERSIST, stream(range(3)), ids(range(10, 14)), ids([*range(3), *range(10, 14)])),
+        Scenario("tel-persist --replace", several, [*PERSIST, "--replace"], stream(range(3)), ids(range(10, 20)), ids([*range(3), *range(10, 14)])),
+        Scenario("tel-compact", several, ["tel-compact", "--grace", "0", "{place}/store"], b"", ids(range(10, 20)), ids(range(10, 20))),
+        Scenario("tel-expire", several, ["tel-expire", "--id", "id-12", "--id", "id-13", "--grace", "0", "{place}/store"], b"", ids(range(10, 20)), ids([10, 11, *range(14, 20)])),
         Scenario("tel-persist, a dead writer", dead, PERSIST, stream(range(3)), ids(range(10, 14)), ids([*range(3), *range(10, 14)])),
     )
 }  # fmt: skip
