@@ -20,7 +20,7 @@ from tel.store import CHANGE, SUFFIX, commit_record, digest_of, is_there, sync_d
 
 FRAME = 1 << 20
 LEVEL = 1
-GRACE = 3600  # seconds
+GRACE, PATIENCE = 3600, 5  # seconds
 STAGED_COMMIT = "commit.json"
 LINE_COST, PART_COST = 48, 400  # bytes of memory beside a line's own, and of a partition that holds no line
 
@@ -124,14 +124,15 @@ class Staging:
 
 
 class Change:
-    """The right to change what is stored, which one process has at a time. Raises NotWhole if another has it.
+    """The right to change what is stored, which one process has at a time. Raises NotWhole if another keeps it.
 
-    Files that are replaced stay readable for `grace` seconds; those whose time is over go when the next one comes.
+    Who only tidies has it for an instant, so it is worth some seconds of `patience`. Files that are replaced stay
+    readable for `grace` seconds; those whose time is over go when the next one comes.
     """
 
-    def __init__(self, store, grace=GRACE):
+    def __init__(self, store, grace=GRACE, patience=PATIENCE):
         self.store, self.grace = store, grace
-        self._lock = store.lock()
+        self._lock = store.lock(patience)
         try:
             self._remove_due()
         except BaseException:
@@ -183,7 +184,7 @@ def tidy(store):
         _sweep_dead(store, os.path.join(store.staging, name))
     if store.due(time.time()):
         try:
-            Change(store).close()
+            Change(store, patience=0).close()
         except NotWhole:
             pass
 

@@ -17,12 +17,14 @@ import itertools
 import os
 import re
 import stat
+import time
 
 from tel import jsonl, query, schema, streams
 from tel.errors import BadData, IOFailed, NoInput, NotWhole, UsageError, naming
 
 CONTROL = ".tel"
 SUFFIX = ".v2.zst"
+LOOK_AGAIN = 0.05  # seconds between looks whether a lock is free
 CHANGE = "+"  # begins the names of changes and of later schemas' directories, and no batch's or dimension's
 _RELATIVE = re.compile(r"(?:[A-Za-z0-9_+-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_+-][A-Za-z0-9_.-]*")
 _NOTHING = {"files": ()}  # in place of a record that is gone
@@ -256,19 +258,26 @@ class Store:
         """The paths, relative to the root, of all files that a record replaces."""
         return {path for name in self.names() for path in (self.commit(name) or {}).get("replaces", ())}
 
-    def lock(self):
-        """Let nobody else change what is stored until the descriptor that this returns is closed.
+    def lock(self, patience):
+        """Let nobody else change what is stored until the descriptor that this returns is given to `unlock`.
 
-        Raises NotWhole if somebody does; new batches may come at any time.
+        Raises NotWhole if somebody still does after `patience` seconds; new batches may come at any time.
         """
-        fd = os.open(self.commits, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fd, until = os.open(self.commits, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW), time.monotonic() + patience
+        while not self._locked(fd):
+            if time.monotonic() > until:
+                self.unlock(fd)
+                raise NotWhole("another process is changing the store", self.root, "wait until it has ended")
+            time.sleep(LOOK_AGAIN)
+        return fd
+
+    def _locked(self, fd):
         with naming(self.commits):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(fd)
-                raise NotWhole("another process is changing the store", self.root, "wait until it has ended") from None
-        return fd
+                return False
+        return True
 
     def unlock(self, fd):
         """Let others change what is stored."""

@@ -134,7 +134,7 @@ def test_batches_that_were_merged_are_still_known(three):
 
 
 def test_one_process_at_a_time_changes_a_store(three):
-    lock = store.Store(str(three.root)).lock()
+    lock = store.Store(str(three.root)).lock(0)
     for words in (["tel-compact", "s"], ["tel-expire", "--id", "a1", "s"]):
         three.run(*words, status=75)
         assert "another process is changing the store" in three.said
@@ -636,5 +636,5 @@ def test_a_store_holds_exactly_the_truth(tmp_path_factory, actions, grace):
 def test_a_lock_is_given_back(three):
     target = store.Store(str(three.root))
     with staging.Change(target), pytest.raises(NotWhole):
-        staging.Change(target)
+        staging.Change(target, patience=0)
     staging.Change(target).close()

@@ -1,6 +1,6 @@
 """Many writers and readers at once: a reader sees a batch whole or not at all, and a batch is stored once.
 
-TEL_SECONDS is how long they go on (5 if it is not set). A function of `MEDDLERS` runs all the while, beside them.
+All the while the store is compacted. TEL_SECONDS is how long they go on (5 if it is not set).
 """
 
 import collections
@@ -31,7 +31,7 @@ class Crowd:
 
     def __init__(self, store, run_tool):
         self.store, self.run_tool, self.until = store, run_tool, time.monotonic() + SECONDS
-        self.committed, self.wrong, self.seen = set(), [], collections.Counter()
+        self.committed, self.wrong, self.seen, self.merged = set(), [], collections.Counter(), 0
 
     def persist(self, name, **more):
         """The finished process that stores a batch."""
@@ -59,8 +59,13 @@ class Crowd:
                 self.wrong.append((look.__name__, parts, before - found.keys(), len(ids) - len(set(ids))))
             self.seen[look.__name__] += 1
 
+    def compact(self):
+        """Merge the files of the store again and again; what was replaced is gone once those who listed it are done."""
+        while time.monotonic() < self.until:
+            self.merged += bool(self.done("tel-compact", "--grace", "20", self.store))
+
     def done(self, *command, **more):
-        """The stdout of a reader that ended well."""
+        """The stdout of a tool that ended well."""
         done = self.run_tool(*command, **more)
         if done.returncode:
             self.wrong.append((command, done.returncode, done.stderr))
@@ -87,14 +92,6 @@ class Crowd:
         return [json.loads(line)[0] for line in lines[:-1]]
 
 
-MEDDLERS = []  # functions of a Crowd, called again and again while it is at work
-
-
-def meddle(crowd, function):
-    while time.monotonic() < crowd.until:
-        function(crowd)
-
-
 @pytest.mark.slow
 def test_readers_among_writers_see_whole_batches(run_tool, tmp_path, capsys):
     if run_tool("sh", "-c", "command -v zstd").returncode:
@@ -106,15 +103,16 @@ def test_readers_among_writers_see_whole_batches(run_tool, tmp_path, capsys):
     looks = [crowd.listing, crowd.cat, crowd.mapping, crowd.cat]
     threads = [threading.Thread(target=crowd.write, args=(number,)) for number in range(WRITERS)]
     threads += [threading.Thread(target=crowd.read, args=(look,)) for look in looks]
-    threads += [threading.Thread(target=meddle, args=(crowd, function)) for function in MEDDLERS]
+    threads.append(threading.Thread(target=crowd.compact))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     with capsys.disabled():
-        print(f"\n{len(crowd.committed)} batches of {WRITERS} writers, looked at {sum(crowd.seen.values())} times")
+        looks_taken = sum(crowd.seen.values())
+        print(f"\n{len(crowd.committed)} batches of {WRITERS} writers, {crowd.merged} compactions, {looks_taken} looks")
     assert not crowd.wrong, crowd.wrong[:5]
-    assert len(crowd.committed) > WRITERS and len(crowd.seen) == len(set(looks))
+    assert len(crowd.committed) > WRITERS and len(crowd.seen) == len(set(looks)) and crowd.merged
     found = collections.Counter(id.split(".")[0] for id in crowd.cat())
     assert found == dict.fromkeys(crowd.committed, K)
     assert run_tool("tel-verify", crowd.store).returncode == 0
