@@ -4,7 +4,7 @@ import hashlib
 import os
 
 from tel import pings, staging, streams, tiers
-from tel.errors import BadData, UsageError, printable
+from tel.errors import BadData, IOFailed, UsageError, printable
 from tel.schema import SUBMISSION_DATE
 from tel.store import SUFFIX, batch_name, digest_of
 
@@ -38,6 +38,7 @@ class Batch:
         self._staging = staging.Staging(store, self.name, durable)
         try:
             self.stored = store.commit(self.name)
+            self._demand_name()
             if self.stored and replace:
                 self._change = staging.Change(store)
                 self._demand_own()
@@ -48,6 +49,15 @@ class Batch:
         except BaseException:
             self.discard()
             raise
+
+    def _demand_name(self):
+        """Raise IOFailed if what is stored by this name is another batch, to a file system that ignores case."""
+        if self.stored and self.stored["batch"] != printable(self.id):
+            raise IOFailed(
+                f"to this file system {self.id} is the batch {self.stored['batch']}",
+                self.store.commit_path(self.name),
+                "give this input a batch id that differs by more than case",
+            )
 
     def _demand_own(self):
         """Raise UsageError if files of the stored batch have become part of others."""

@@ -22,7 +22,7 @@ FRAME = 1 << 20
 LEVEL = 1
 GRACE, PATIENCE = 3600, 5  # seconds
 STAGED_COMMIT = "commit.json"
-LINE_COST, PART_COST = 48, 400  # bytes of memory beside a line's own, and of a partition that holds no line
+LINE_COST, PART_COST = 48, 500  # bytes of memory beside a line's own, and of a partition that holds no line
 
 
 def fresh_id():
@@ -202,8 +202,8 @@ class _Part:
 
     __slots__ = ("directory", "lines", "held", "number", "staged", "records", "size", "crc", "sizes")
 
-    def __init__(self, directory, number):
-        self.directory, self.number = directory, number
+    def __init__(self, directory):
+        self.directory, self.number = directory, 0
         self.lines, self.held = [], 0
         self.open(0)
 
@@ -228,6 +228,7 @@ class Files:
     def __init__(self, staging, memory, roll_size, level=LEVEL, threads=1, after=0):
         self._staging, self._memory, self._roll_size, self.level = staging, memory, roll_size, level
         self._after, self._parts, self._waiting, self._closed, self._staged = after, {}, {}, [], 0
+        self._numbers = {}
         self._held, self._bound = 0, memory
         self._queue, self._threads, self._pool = collections.deque(), threads, None
 
@@ -245,7 +246,7 @@ class Files:
             self._relieve()
 
     def _new(self, directory):
-        part = self._parts[directory] = _Part(directory, self._after)
+        part = self._parts[directory] = _Part(directory)
         self._bound = max(self._memory - PART_COST * (len(self._parts) + len(self._closed)), self._memory // 2)
         return part
 
@@ -281,7 +282,7 @@ class Files:
         if not part.staged:
             self._staged += 1
             part.open(self._staged)
-            part.number += 1
+            part.number = self._next_number(part.directory)
         data = frame()
         path = self._path(part.staged)
         with naming(path), open(path, "ab") as file:
@@ -292,6 +293,12 @@ class Files:
         part.records += records
         if part.size >= self._roll_size:
             self._finish(part)
+
+    def _next_number(self, directory):
+        """The number of a directory's next file. Directories whose names are one to some file systems share them."""
+        key = zlib.crc32(directory.lower().encode())
+        self._numbers[key] = number = self._numbers.get(key, self._after) + 1
+        return number
 
     def _path(self, staged):
         return self._staging.path(f"{staged}.part")

@@ -382,3 +382,16 @@ def test_ids_that_differ_by_case_are_different_batches(stored, run_tool):
         assert run_tool(*command[:-1], batch, stdin=stream({**RECORD, "id": batch})).returncode == 0
     *records, _ = map(json.loads, run_tool("tel-cat", store).stdout.splitlines())
     assert sorted(record["id"] for record in records) == ["Batch", "a", "batch"]
+
+
+def test_nothing_meets_on_a_file_system_that_ignores_case(run_tool, tmp_path):
+    store = tmp_path / "store"
+    infos = [{"appVersion": version} for version in ("24.0A", "24.0a", "24.0A")]
+    data = stream(*[{**RECORD, "id": f"id{n}", "info": info} for n, info in enumerate(infos)])
+    command = ("tel-persist", "--store", store, "--memory", "1", "--roll-size", "1", "--batch")
+    paths = run_tool(*command, "B", stdin=data).stdout.decode().split()
+    assert len(paths) == 3 and len({path.lower() for path in paths}) == 3
+    os.link(store / ".tel/commits/B.json", store / ".tel/commits/b.json")  # as both names would lead to one file
+    done = run_tool(*command, "b", stdin=data)
+    assert done.returncode == 74 and b"is the batch B" in done.stderr
+    assert b"stored already" in run_tool(*command, "B", stdin=data).stderr
