@@ -9,6 +9,14 @@ KILLED = f"{HALF}; kill -KILL $$"
 SHORT = HALF  # half of the output, and no word of it
 HANGING = f"{HALF}; kill -STOP $$"
 FULL = '"$real" "$@" > /dev/full'
+# The connection is cut: of the processes above, the first of sshd is the one that serves this session alone.
+CUT = (
+    HALF
+    + """
+process=$$
+until [[ $(< /proc/$process/comm) == sshd* ]]; do read -r _ _ _ process _ < /proc/$process/stat; done
+kill -KILL $process"""
+)
 OTHER_VERSION = 'echo "tel-map 0.0.9 (plain tier)"'  # for replace(..., version="asked")
 
 
@@ -25,7 +33,7 @@ def replace(folder, tool, script, version=""):
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, tool)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"#!/usr/bin/env bash\nreal={shutil.which(tool)} mark={path}.mark version={version}\n")
+        file.write(f"#!/usr/bin/env bash\nreal={shutil.which(tool)} mark='{path}.mark' version={version}\n")
         file.write(f'[ "$1" != --version ] || [ -n "$version" ] || exec "$real" "$@"\n{script}\n')
     os.chmod(path, 0o755)
     return str(folder)
