@@ -5,6 +5,7 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -26,6 +27,8 @@ check: .venv/tested lint ## lint, and see that the manual pages are fresh and cl
 	@$(BIN)/python man/make --check
 	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning man/*.[157]; \
 	else echo "mandoc is missing: pages not linted" >&2; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -S warning $(SCRIPTS); \
+	else echo "shellcheck is missing: scripts not linted" >&2; fi
 
 lint: .venv/tested ## look for mistakes in the Python code
 	@$(BIN)/ruff check .

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 MAN = ROOT / "man"
 PAGES = sorted(MAN.glob("*.[157]"))
 PROGRAMS = ("jq", "parallel", "awk", "zstdcat", "sha256sum", "gzip")
-PARALLELS = {"--ungroup", "--line-buffer", "--pipe"}  # options of another program
+PARALLELS = {"--ungroup", "--line-buffer", "--pipe", "--sshloginfile"}  # options of another program
 MARK = "--- the output of an example ends here ---"
 ESCAPES = {r"\e": "\\", r"\&": "", r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\(ti": "~", r"\(ha": "^", r"\(ga": "`"}
 
@@ -154,6 +154,31 @@ def test_every_page_referred_to_is_there():
             assert (MAN / f"{name}.{section}").exists(), f"{page.name} refers to {name}({section})"
 
 
+PIPELINES = sorted(path for path in (ROOT / "pipelines").iterdir() if os.access(path, os.X_OK))
+
+
+def options_of_pipeline(path):
+    """The options that the usage text of a pipeline tells."""
+    told = re.findall(r"(?m)^#   (?:-\w, )?(--[\w-]+)", path.read_text(encoding="utf-8"))
+    return set(told)
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.name)
+def test_every_option_of_a_pipeline_is_one_that_it_takes(path):
+    arms = re.findall(r"(?m)^ +((?:--?[\w-]+(?: \| )?)+)\)", path.read_text(encoding="utf-8"))
+    assert options_of_pipeline(path) == {word for arm in arms for word in arm.split(" | ") if re.match("--.", word)}
+
+
+def test_every_pipeline_and_its_options_are_told():
+    source = (MAN / "tel-pipelines.7").read_text(encoding="utf-8")
+    assert set(items("tel-pipelines.7", "Ic")) == {path.name for path in PIPELINES}
+    for path in PIPELINES:
+        sections = re.split(r"(?m)^\.Ss |^\.Sh ", source)
+        (section,) = [text for text in sections if f".D1 Ic {path.name} " in text] or [""]
+        told = {plain(name) for name in re.findall(r"Fl (\\-[\w\\-]+)", section)}
+        assert options_of_pipeline(path) - {"--help"} <= {f"-{name}" for name in told}, path.name
+
+
 def test_every_option_that_is_mentioned_is_one_of_a_tool():
     tools = [
         importlib.import_module(f"tel.filters.{path.stem}")
@@ -161,6 +186,7 @@ def test_every_option_that_is_mentioned_is_one_of_a_tool():
         if path.stem != "__init__"
     ]
     known = {name for tool in tools for name in usage.options_of(usage.manual(tool.__doc__))}
+    known |= {name for path in PIPELINES for name in options_of_pipeline(path)}
     for page in PAGES:
         mentioned = re.findall(r"\.(?:It )?Fl (\\-\S+)", page.read_text(encoding="utf-8"))
         assert {f"-{plain(name)}" for name in mentioned} <= known | PARALLELS, page.name
