@@ -14,7 +14,9 @@ CUT = (
     HALF
     + """
 process=$$
-until [[ $(< /proc/$process/comm) == sshd* ]]; do read -r _ _ _ process _ < /proc/$process/stat; done
+until [[ $(< /proc/$process/comm) == sshd* ]]; do
+    read -r _ _ _ process _ < /proc/$process/stat && [ $process -gt 1 ] || exit 1 # nobody is left above
+done
 kill -KILL $process"""
 )
 OTHER_VERSION = 'echo "tel-map 0.0.9 (plain tier)"'  # for replace(..., version="asked")
