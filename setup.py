@@ -38,7 +38,11 @@ setup(
         Extension("tel._skim", ["lib/skim.c"], depends=["lib/hash.h"], optional=True),
         Extension("tel._sums", ["lib/sums.c"], depends=["lib/hash.h"], optional=True),
     ],
-    extras_require={"fast": ["msgspec"], "test": ["pytest", "hypothesis", "mercurial", "msgspec"]},
+    extras_require={
+        "fast": ["msgspec"],
+        "spark": ["pyspark"],
+        "test": ["pytest", "hypothesis", "mercurial", "msgspec"],
+    },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]
     + [("share/tel/pipelines", sorted(glob.glob("pipelines/*")))],
