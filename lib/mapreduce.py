@@ -94,8 +94,8 @@ def stored_check(path):
     return compress.read_seek_table if path.endswith(store.SUFFIX) else None
 
 
-def dims_of_path(path):
-    """The dimensions of a stored file in a job's order, from its directories and the schema of the store above it.
+def named_dims(path):
+    """{name: value} of a stored file in a job's order, from its directories and the schema of the store above it.
 
     None for a file in no store.
     """
@@ -107,12 +107,14 @@ def dims_of_path(path):
     if len(parts) != len(schema.names):
         return None
     values = dict(zip(schema.names, parts))
-    return [values.get(name, UNKNOWN) for name in DIMENSIONS] + [v for n, v in values.items() if n not in DIMENSIONS]
+    return {**{name: values.get(name, UNKNOWN) for name in DIMENSIONS}, **values}
 
 
 def reading(layout):
-    """What makes (the check of an Input, the dimensions) of a stored file's path, by the layout of its store."""
-    return ((lambda path: tree.check), tree.dims_of) if layout else (stored_check, dims_of_path)
+    """What makes (the check of an Input, the named dimensions) of a stored file's path, by the layout of its store."""
+    if not layout:
+        return stored_check, named_dims
+    return (lambda path: tree.check), (lambda path: dict(zip(DIMENSIONS, tree.dims_of(path))))
 
 
 def dims_of_info(info, date=None):
