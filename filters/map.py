@@ -46,16 +46,16 @@ def work(run):
     check_of, named_of = mapreduce.reading(options.layout())
     paths, manifest = mapreduce.paths(run), mapreduce.Manifest()
 
-    def mapped(lines, path=None):
-        named = named_of(path) if path else None
+    def mapped(lines, named=None, path=None):
         if command:
             return (render(*pair) for pair in program.pairs(command, lines, path or "standard input", named, seen))
         return mapreduce.map_lines(lines, spec, run.rejects, render, named and list(named.values()), seen)
 
     def lines():
         for path in paths or ():
+            named = named_of(path)
             (source,) = run.inputs([path], check_of(path))
-            yield from mapped(run.lines(source), path)
+            yield from mapped(run.lines(source), named, path)
             manifest.add(path)
         if paths is None:
             yield from mapped(run.all_lines(seen.raw_only))
