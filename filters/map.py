@@ -2,15 +2,21 @@
 
 Usage:
   tel-map [options] JOB [FILE...]
+  tel-map [options] --exec COMMAND [FILE...]
 
 Reads stored files, or, without any, stored lines or records from standard input, and writes what the job's map makes
-of each ping: lines ["key",value]. JOB is a built-in job (count, os-count, histogram, histograms) or a job file (a
-path with a slash or ending in .py); words behind its name, in the same argument, are its parameters.
+of each ping: lines ["key",value]. JOB is a built-in job (count, os-count, histogram, histograms, duplicates) or a
+job file (a path with a slash or ending in .py); words behind its name, in the same argument, are its parameters.
 
 A stored file that is cut, even at the end of a frame, is an error. The end record says how many files were read whole
 and vouches for their names, so that tel-combine and tel-reduce can demand exactly the files of a list.
 
+With --exec, any program is the map: COMMAND, run by bash -o pipefail for each file, reads stored lines <id> TAB <json>
+and prints lines ["key",value] or key TAB value. A COMMAND that fails, is killed, or does not read its input to the end
+ends the run. The dimensions of a stored file are in its environment: TEL_reason, TEL_appUpdateChannel and so on.
+
 Options:
+  --exec COMMAND      Let COMMAND map the lines of each file.
   --files-from LIST   Read the names of the stored files from LIST, one a line
                       (- for standard input).
   --tab               Write key TAB value for Hadoop Streaming or Spark's
@@ -23,6 +29,7 @@ Options:
 Examples:
   tel-map os-count store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812/b-001.v2.zst
   tel-ls store > files && tel-map --files-from files 'histogram GC_MS' | tel-reduce --inputs files 'histogram GC_MS'
+  tel-map --files-from files --exec 'cut -f 2 | jq -c "[.info.OS, 1]"' | tel-reduce --inputs files count
 """
 
 from tel import cli
@@ -30,22 +37,30 @@ from tel import cli
 
 def work(run):
     """Map all files, or standard input."""
-    from tel import job, mapreduce
+    from tel import job, mapreduce, program
 
-    options, spec, seen = run.options, job.load(run.options["JOB"]), run.seen
+    options, seen, command = run.options, run.seen, run.options["--exec"]
+    options.exclude("--exec", "--rejects")
+    spec = None if command else job.load(options["JOB"])
     render = mapreduce.tab_line if options["--tab"] else job.pair_line
-    check_of, dims_of = mapreduce.reading(options.layout())
+    check_of, named_of = mapreduce.reading(options.layout())
     paths, manifest = mapreduce.paths(run), mapreduce.Manifest()
+
+    def mapped(lines, named=None, path=None):
+        if command:
+            return (render(*pair) for pair in program.pairs(command, lines, path or "standard input", named, seen))
+        return mapreduce.map_lines(lines, spec, run.rejects, render, named and list(named.values()), seen)
 
     def lines():
         for path in paths or ():
-            dims = dims_of(path)
+            named = named_of(path)
             (source,) = run.inputs([path], check_of(path))
-            yield from mapreduce.map_lines(run.lines(source), spec, run.rejects, render, dims)
+            yield from mapped(run.lines(source), named, path)
             manifest.add(path)
         if paths is None:
-            yield from mapreduce.map_lines(run.all_lines(seen.raw_only), spec, run.rejects, render, None, seen)
-        yield from (render(key, value) for key, value in spec.finish_map())
+            yield from mapped(run.all_lines(seen.raw_only))
+        if spec:
+            yield from (render(key, value) for key, value in spec.finish_map())
 
     if options["--tab"]:
         run.put(lines())

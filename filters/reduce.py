@@ -5,7 +5,8 @@ Usage:
 
 Reads lines ["key",value] of tel-map or tel-combine, from any number of hosts one after another, and prints the
 answer of the job's reduce, sorted by key. Nothing is printed unless the input was whole: the lines read are those that
-its end records vouch for, and, with --inputs, exactly the files of a list were mapped.
+its end records vouch for, and, with --inputs, exactly the files of a list were mapped. What memory cannot hold is
+sorted by sort(1), whose temporary files are in TMPDIR; the answer is the same.
 
 Options:
   --inputs LIST       Demand that exactly the files of LIST, one a line, were
@@ -14,6 +15,7 @@ Options:
   --partial           Take the input as it is, whole or not.
   --format FORMAT     ndjson, tsv or csv: the columns of the key, then the
                       value [default: ndjson].
+  --memory SIZE       Memory for the values held [default: 256M].
   <common options>
 
 Examples:
@@ -30,7 +32,8 @@ def work(run):
 
     options, spec = run.options, job.load(run.options["JOB"])
     format = options.one_of("--format", mapreduce.FORMATS)
-    table = mapreduce.gather(run.all_lines(named=False), spec)
+    memory = options.size("--memory")
+    table = mapreduce.gather(run.all_lines(named=False), spec, memory)
     files = mapreduce.listed(run.file_lines(options["--inputs"])) if options["--inputs"] else None
     if files != [] or run.ends.read or run.ends.received:  # of an empty list no tool may have run
         run.demand_whole()
@@ -39,7 +42,7 @@ def work(run):
         for end in run.ends.received:
             manifest.merge(end)
         manifest.demand(mapreduce.Manifest.of(files))
-    run.put(list(mapreduce.rows(mapreduce.reduce(table, spec), format)))
+    run.put(mapreduce.held_back(mapreduce.rows(mapreduce.reduce(table, spec), format), memory))
 
 
 def main():

@@ -9,7 +9,7 @@ import os
 import re
 
 from tel import compress, jsonl, pings, records, store, streams, tree
-from tel.errors import BadData, NotWhole, UsageError
+from tel.errors import BadData, NotWhole, UsageError, naming
 from tel.job import key_text, pair_line, said
 from tel.schema import SUBMISSION_DATE, UNKNOWN, as_text
 
@@ -94,8 +94,8 @@ def stored_check(path):
     return compress.read_seek_table if path.endswith(store.SUFFIX) else None
 
 
-def dims_of_path(path):
-    """The dimensions of a stored file in a job's order, from its directories and the schema of the store above it.
+def named_dims(path):
+    """{name: value} of a stored file in a job's order, from its directories and the schema of the store above it.
 
     None for a file in no store.
     """
@@ -107,12 +107,14 @@ def dims_of_path(path):
     if len(parts) != len(schema.names):
         return None
     values = dict(zip(schema.names, parts))
-    return [values.get(name, UNKNOWN) for name in DIMENSIONS] + [v for n, v in values.items() if n not in DIMENSIONS]
+    return {**{name: values.get(name, UNKNOWN) for name in DIMENSIONS}, **values}
 
 
 def reading(layout):
-    """What makes (the check of an Input, the dimensions) of a stored file's path, by the layout of its store."""
-    return ((lambda path: tree.check), tree.dims_of) if layout else (stored_check, dims_of_path)
+    """What makes (the check of an Input, the named dimensions) of a stored file's path, by the layout of its store."""
+    if not layout:
+        return stored_check, named_dims
+    return (lambda path: tree.check), (lambda path: dict(zip(DIMENSIONS, tree.dims_of(path))))
 
 
 def dims_of_info(info, date=None):
@@ -225,7 +227,10 @@ class Table:
 
     def add(self, key, value, size):
         """Take in a pair whose line has `size` bytes; whether the table is now full."""
-        text = key_text(key)
+        return self.add_text(key_text(key), value, size)
+
+    def add_text(self, text, value, size):
+        """The same with a key as its canonical JSON."""
         entry = self._entries.get(text)
         if entry is None:
             entry = self._entries[text] = _Entry()
@@ -294,13 +299,65 @@ def combined_lines(lines, job, memory):
     return (line for where, line in lines if parse_pair(where, line))
 
 
-def gather(lines, job):
-    """A Table of all the pairs of (where, line) pairs."""
-    table = Table(job)
-    for where, line in lines:
-        key, value = parse_pair(where, line)
-        table.add(key, value, len(line))
-    return table
+class Spill:
+    """What a Table cannot hold: its pairs, sorted by the system's sort, with the same `items`.
+
+    Only the values of one key are in memory at a time, and those as far as the job combines them.
+    """
+
+    def __init__(self, job, memory):
+        from tel import sorter
+
+        self.job, self._sorter = job, sorter.Sorter(memory)
+
+    def take(self, table):
+        """Take everything out of a Table."""
+        self._sorter.write([b"%s\t%s" % (key_text(key), said(value)) for key, value in _partials(table)])
+
+    def items(self):
+        """Yield (key, values) sorted by key, values combined as far as the job can."""
+        table, last = Table(self.job), None
+        for line in self._sorter.sorted():
+            text, _, value = line.partition(b"\t")
+            if text != last:
+                yield from table.items()
+                last = text
+            table.add_text(text, jsonl.loads(value), len(value))
+        yield from table.items()
+
+    def close(self):
+        """Give up."""
+        self._sorter.close()
+
+
+def gather(lines, job, memory=None):
+    """All the pairs of (where, line) pairs, as a Table or, where `memory` bytes cannot hold them, a Spill."""
+    table, spill = Table(job, memory and memory // 2), None
+    try:
+        for where, line in lines:
+            key, value = parse_pair(where, line)
+            if table.add(key, value, len(line)):
+                spill = spill or Spill(job, memory // 2)
+                spill.take(table)
+        if spill:
+            spill.take(table)
+    except BaseException:
+        if spill:
+            spill.close()
+        raise
+    return spill or table
+
+
+def held_back(lines, memory):
+    """Yield lines when the last of them is made, and none if one fails; beyond `memory` bytes a file holds them."""
+    import tempfile
+
+    with tempfile.SpooledTemporaryFile(memory) as file:
+        with naming(tempfile.gettempdir()):
+            for line in lines:
+                file.write(line + b"\n")
+            file.seek(0)
+        yield from (line[:-1] for line in file)
 
 
 def reduce(table, job):
