@@ -10,6 +10,7 @@ import time
 from tel import __version__, exits
 from tel.errors import UsageError
 
+HIDDEN = "\0"  # before operands that may begin like options; no word of a command line holds it
 SHARED = {
     "<common options>": """\
   --summary[=FORMAT]  Say on stderr, at the end, what was read, written and
@@ -191,7 +192,14 @@ def parse(doc, argv):
         parsed = docopt.docopt(text.replace("[=FORMAT]", "=FORMAT"), argv, help=False)
     except docopt.DocoptExit:
         raise UsageError("the operands do not fit", cure=usage_section(text)) from None
-    return Options(parsed)
+    return Options((name, _shown(value)) for name, value in parsed.items())
+
+
+def _shown(value):
+    """What docopt found, without the mark that hid from it how an operand begins."""
+    if isinstance(value, list):
+        return list(map(_shown, value))
+    return value.removeprefix(HIDDEN) if isinstance(value, str) else value
 
 
 def usage_section(text):
@@ -204,13 +212,16 @@ def usage_section(text):
 
 
 def _checked(known, argv):
-    """The arguments, with values that were left out filled in. Raises UsageError for any option not in `known`."""
+    """The arguments, with values that were left out filled in. Raises UsageError for any option not in `known`.
+
+    docopt takes `--` itself for an operand: it goes, and what follows is marked as none of the options.
+    """
     checked, rest = [], list(argv)
     while rest:
         word = rest.pop(0)
-        checked.append(word)
         if word == "--":
-            return checked + rest
+            return checked + [HIDDEN + operand for operand in rest]
+        checked.append(word)
         if word.startswith("--"):
             _check_long(known, checked, rest)
         elif word.startswith("-") and word != "-":

@@ -384,6 +384,18 @@ def test_ids_that_differ_by_case_are_different_batches(stored, run_tool):
     assert sorted(record["id"] for record in records) == ["Batch", "a", "batch"]
 
 
+def test_what_follows_two_dashes_is_an_operand(stored, run_tool, tmp_path):
+    store, _ = stored
+    for command in (["tel-ls"], ["tel-verify", "--all"], ["tel-ls", "--where", "date=2013.."]):
+        plain, behind = run_tool(*command, store), run_tool(*command, "--", store)
+        assert behind.returncode == 0 and plain.stdout and behind.stdout == plain.stdout
+    for name in ("-n", "--summary", "-", "--"):
+        (tmp_path / name).write_bytes(stream({**RECORD, "id": f"in-{name}"}))
+        done = run_tool("tel-convert", "--", name, cwd=tmp_path, stdin=stream({**RECORD, "id": "in--"}))
+        assert done.returncode == 0 and f'"id":"in-{name}"'.encode() in done.stdout, done.stderr
+    assert run_tool("tel-ls", "--", store, "--summary").returncode == 2
+
+
 def test_nothing_meets_on_a_file_system_that_ignores_case(run_tool, tmp_path):
     store = tmp_path / "store"
     infos = [{"appVersion": version} for version in ("24.0A", "24.0a", "24.0A")]
