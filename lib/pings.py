@@ -120,18 +120,11 @@ class TextOutline:
     def __init__(self):
         self._sha256 = self._converted_text = None
 
-    def stored_text(self, version):
-        """The ping's text in the storage format, its histograms being those of a Version (None: it has none).
-
-        None where only the reference way can tell.
-        """
-        text = self.converted(version)
-        return text if text.__class__ is bytes else None
-
     def converted(self, version):
-        """The same, or a parted.Parted where only some of its histograms are in doubt.
+        """The ping's bytes in the storage format, its histograms being those of a Version (None: it has none).
 
-        Remembered: several stages ask for it.
+        A parted.Parted where some of these are in doubt, None where only the reference way can tell. Remembered:
+        several stages ask for it.
         """
         sha256 = version and version.sha256
         if self._converted_text is None or self._sha256 != sha256:

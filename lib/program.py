@@ -71,6 +71,7 @@ class _Feeder(threading.Thread):
         self.early, self.error = False, None
 
     def run(self):
+        """Write until there are no more lines, or nobody reads them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})  # of this thread's writes alone
         try:
             with open(self._to, "wb", streams.BLOCK) as file:

@@ -14,6 +14,8 @@ import time
 import pytest
 import standins
 
+import tools
+
 CLUSTER = pathlib.Path(__file__).parent.parent / "pipelines" / "cluster-mapreduce"
 JOB = "histograms"
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
@@ -109,12 +111,9 @@ def all_hosts(place, run_tool):
     """Three hosts that serve, each with a batch of its own in its store; all three are in the store `all`, too."""
     port = free_port()
     hosts = [Host(place, address, port) for address in ADDRESSES]
-    chain = f"tel-resolve --histograms {place}/h --date 2026-09-01 | tel-convert --histograms {place}/h"
     for number, host in enumerate(hosts):
-        raw = run_tool("tel-sample", "--small", "-n", "60", "--seed", number).stdout
         for store in (host.folder / "store", place / "all"):
-            made = run_tool("tel-chain", f"{chain} | tel-persist --store {store} --batch b{number}", stdin=raw)
-            assert made.returncode == 0, made.stderr
+            tools.store_sampled(run_tool, place, store, 60, f"b{number}", number)
         host.start()
     yield hosts
     for host in hosts:

@@ -11,6 +11,8 @@ import sys
 import pytest
 import standins
 
+import tools
+
 SPARK = pathlib.Path(__file__).parent.parent / "pipelines" / "spark-mapreduce.py"
 
 # What a reducer script is told by tel-map(1) of a line `key TAB value`: a key that looks like JSON is JSON.
@@ -28,10 +30,7 @@ for line in sys.stdin.buffer:
 def store(tmp_path_factory, run_tool):
     place = tmp_path_factory.mktemp("engines")
     assert run_tool("tel-sample", "--definitions", place / "h").returncode == 0
-    raw = run_tool("tel-sample", "-n", "100", "--small")
-    chain = f"tel-resolve --histograms {place}/h --date 2026-09-01 | tel-convert --histograms {place}/h"
-    made = run_tool("tel-chain", f"{chain} | tel-persist --store {place}/store --batch b", stdin=raw.stdout)
-    assert made.returncode == 0, made.stderr
+    tools.store_sampled(run_tool, place, place / "store", 100)
     return place / "store"
 
 

@@ -10,6 +10,8 @@ import time
 import pytest
 import standins
 
+import tools
+
 MAPREDUCE = pathlib.Path(__file__).parent.parent / "pipelines" / "mapreduce"
 JOB = "histograms"
 
@@ -22,11 +24,7 @@ def store(tmp_path_factory, run_tool):
     """A store of some twenty files of several channels."""
     place = tmp_path_factory.mktemp("mapreduce")
     assert run_tool("tel-sample", "--definitions", place / "h").returncode == 0
-    raw = run_tool("tel-sample", "-n", "200", "--small")
-    chain = f"tel-resolve --histograms {place}/h --date 2026-09-01 | tel-convert --histograms {place}/h"
-    made = run_tool("tel-chain", f"{chain} | tel-persist --store {place}/store --batch b", stdin=raw.stdout)
-    assert made.returncode == 0, made.stderr
-    assert len(made.stdout.splitlines()) > 8
+    assert len(tools.store_sampled(run_tool, place, place / "store", 200)) > 8
     return place / "store"
 
 

@@ -84,6 +84,15 @@ def arguments(tool, place, n=3):
     return [word.format(place=place, n=n) for word in tool.arguments]
 
 
+def store_sampled(run_tool, place, store, number, batch="b", seed=1):
+    """Store generated pings in a folder that has their definitions in `h`; returns the files' paths."""
+    raw = run_tool("tel-sample", "-n", number, "--small", "--seed", seed)
+    chain = f"tel-resolve --histograms {place}/h --date 2026-09-01 | tel-convert --histograms {place}/h"
+    made = run_tool("tel-chain", f"{chain} | tel-persist --store {store} --batch {batch}", stdin=raw.stdout)
+    assert raw.returncode == made.returncode == 0, raw.stderr + made.stderr
+    return made.stdout.decode().splitlines()
+
+
 def put_on_path():
     """Let tools that are not installed be found on PATH nevertheless: run from the modules that Python finds here."""
     missing = [tool.name for tool in TABLE if not shutil.which(f"tel-{tool.name}")]
