@@ -20,8 +20,10 @@ class Server:
 
     def version(self, repository, node):
         """The Version at a revision, loaded, or None if there is none. Raises NotWhole where no answer can be had."""
-        if node in self._missing or self.cache.said_of(repository, node):
-            return None  # it was asked before, and had it been there, the cache would have it
+        if node in self._missing:
+            return None
+        if self.cache.said_of(repository, node):  # perhaps by another process, since the cache was looked at
+            return self.cache.find(repository, node)
         data = fetch.get(f"{self.url}/{repository}/raw-file/{node}/{self.path}", self.timeout)
         if data is None:
             self._missing.add(node)

@@ -14,7 +14,7 @@ from datetime import datetime
 import pytest
 
 from repositories import DAY, OLD_PATH, PATH, Git, Hg, definitions, more, tell
-from tel import fetch, resolve, revisions
+from tel import fetch, resolve, revisions, server
 from tel.errors import NotWhole
 
 STARTS = {
@@ -395,6 +395,15 @@ def test_twenty_processes_share_an_empty_cache(asking, repositories, run_tool, t
     asking.asked.clear()
     assert subprocess.run(command, stdout=subprocess.PIPE).returncode == 0 and not asking.asked
     assert not [path for path in (tmp_path / "cache").rglob("*.new")]
+
+
+def test_what_another_process_fetched_meanwhile_is_found(asking, repositories, tmp_path):
+    repository = repositories["mozilla-central"]
+    asked = "mozilla-central", with_content(repository)[0]
+    mine, other = (server.Server(revisions.Cache(str(tmp_path)), asking.url, PATH, 10) for _ in range(2))
+    assert mine.cache.find(*asked) is None
+    assert other.version(*asked).sha256 == mine.version(*asked).sha256
+    assert len(asking.asked) == 1
 
 
 HOSTILE = [
