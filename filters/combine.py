@@ -1,7 +1,7 @@
 """tel-combine - combine what tel-map wrote, as far as memory allows
 
 Usage:
-  tel-combine [options] JOB [FILE...]
+  tel-combine [--param NAME=VALUE]... [options] JOB [FILE...]
 
 Reads lines ["key",value] and writes fewer: the values of a key combined by the job's combine, sorted by key. When
 more keys come than memory allows, what there is so far is written and the rest goes on, so that a key may be written
@@ -11,6 +11,8 @@ passes through.
 Options:
   --inputs LIST       Demand that exactly the files of LIST, one a line, were
                       mapped, each once.
+  --tab               Read and write key TAB value, and no end records.
+  --param NAME=VALUE  A parameter of the job, as for tel-map.
   --memory SIZE       Memory for the values held [default: 256M].
   <common options>
 
@@ -24,20 +26,24 @@ from tel import cli
 
 def work(run):
     """Combine all lines, and add up what their end records say."""
-    from tel import job, mapreduce
+    from tel import job, manifest, mapreduce, pairs
 
-    options, spec = run.options, job.load(run.options["JOB"])
+    options, spec = run.options, job.load(run.options["JOB"], run.options["--param"])
+    options.exclude("--tab", "--inputs")
+    tab = options["--tab"]
 
     def said():
-        manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
-        for end in run.ends.received:
-            manifest.merge(end)
+        heard = manifest.Manifest.heard(run.ends.received)
         if options["--inputs"]:
-            manifest.demand(mapreduce.Manifest.of(mapreduce.listed(run.file_lines(options["--inputs"]))))
-        return manifest.fields() if known else {}
+            heard.demand(manifest.Manifest.of(manifest.listed(run.file_lines(options["--inputs"]))))
+        return heard.fields() if any("files" in end or "missing" in end for end in run.ends.received) else {}
 
-    lines = mapreduce.combined_lines(run.all_lines(named=False), spec, options.size("--memory"))
-    run.write(lines, once=True, more=said)
+    parse, render = (pairs.parse_tab, pairs.tab_line) if tab else (pairs.parse_pair, pairs.pair_line)
+    lines = mapreduce.combined_lines(run.all_lines(named=False), spec, options.size("--memory"), parse, render)
+    if tab:
+        run.put(lines)
+    else:
+        run.write(lines, once=True, more=said)
 
 
 def main():

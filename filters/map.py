@@ -1,12 +1,13 @@
 """tel-map - run a job's map over stored pings
 
 Usage:
-  tel-map [options] JOB [FILE...]
+  tel-map [--param NAME=VALUE]... [options] JOB [FILE...]
   tel-map [options] --exec COMMAND [FILE...]
 
 Reads stored files, or, without any, stored lines or records from standard input, and writes what the job's map makes
-of each ping: lines ["key",value]. JOB is a built-in job (count, os-count, histogram, histograms, duplicates) or a
-job file (a path with a slash or ending in .py); words behind its name, in the same argument, are its parameters.
+of each ping: lines ["key",value]. JOB is a built-in job (count, distribution, duplicates, histogram, histograms,
+os-count, percentiles, rejects) or a job file (a path with a slash or ending in .py), see tel-job(5); words behind its
+name, in the same argument, are its parameters.
 
 A stored file that is cut, even at the end of a frame, is an error. The end record says how many files were read whole
 and vouches for their names, so that tel-combine and tel-reduce can demand exactly the files of a list.
@@ -23,51 +24,90 @@ Options:
                       pipe, and no end record.
   --layout 2013       The files are of a tree that the 2013 server wrote; their
                       dimensions come from their paths.
+  --check             Try the job on the first 1000 pings, and print what would
+                      spoil the answer; exit 1 if anything would.
+  --param NAME=VALUE  A parameter of the job, as the word NAME=VALUE behind its
+                      name; may be given again.
+  --skip-errors N|P%  Leave out pings that the job fails on, up to N of them or
+                      P percent of all; the answer's user is told how many.
   <reject options>
   <common options>
 
 Examples:
   tel-map os-count store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812/b-001.v2.zst
   tel-ls store > files && tel-map --files-from files 'histogram GC_MS' | tel-reduce --inputs files 'histogram GC_MS'
+  tel-map --check --files-from files 'count channel os'
   tel-map --files-from files --exec 'cut -f 2 | jq -c "[.info.OS, 1]"' | tel-reduce --inputs files count
 """
 
-from tel import cli
+from tel import cli, exits
 
 
 def work(run):
     """Map all files, or standard input."""
-    from tel import job, mapreduce, program
+    from tel import job, manifest, mapreduce
 
-    options, seen, command = run.options, run.seen, run.options["--exec"]
-    options.exclude("--exec", "--rejects")
-    spec = None if command else job.load(options["JOB"])
-    render = mapreduce.tab_line if options["--tab"] else job.pair_line
-    check_of, named_of = mapreduce.reading(options.layout())
-    paths, manifest = mapreduce.paths(run), mapreduce.Manifest()
-
-    def mapped(lines, named=None, path=None):
-        if command:
-            return (render(*pair) for pair in program.pairs(command, lines, path or "standard input", named, seen))
-        return mapreduce.map_lines(lines, spec, run.rejects, render, named and list(named.values()), seen)
-
-    def lines():
-        for path in paths or ():
-            named = named_of(path)
-            (source,) = run.inputs([path], check_of(path))
-            yield from mapped(run.lines(source), named, path)
-            manifest.add(path)
-        if paths is None:
-            yield from mapped(run.all_lines(seen.raw_only))
-        if spec:
-            yield from (render(key, value) for key, value in spec.finish_map())
-
+    options, read = run.options, manifest.Manifest()
+    for other in ("--rejects", "--skip-errors", "--check"):
+        options.exclude("--exec", other)
+    spec = None if options["--exec"] else job.load(options["JOB"], options["--param"])
+    paths = mapreduce.paths(run)
+    if options["--check"]:
+        return _check(run, spec, _sources(run, paths, read))
+    lines = _mapped(run, spec, _sources(run, paths, read))
     if options["--tab"]:
-        run.put(lines())
-    elif paths is None:
-        run.write(lines())
-    else:  # one end record for all files, also where they are saved streams with end records of their own
-        run.write(lines(), once=True, more=manifest.fields)
+        run.put(lines)
+        return exits.OK
+
+    def said():
+        read.skipped = run.rejects.skipped
+        return read.fields() if once else {}
+
+    once = paths is not None or bool(options["--skip-errors"])
+    run.write(lines, once, said)  # one end record for all files, also where they are saved streams with their own
+    return exits.OK
+
+
+def _sources(run, paths, read):
+    """Yield (name, {dimension: value} or None, lines) of each file, which `read` is told of, or of standard input."""
+    from tel import mapreduce
+
+    if paths is None:
+        yield "standard input", None, run.all_lines(run.seen.raw_only)
+        return
+    check_of, named_of = mapreduce.reading(run.options.layout())
+    for path in paths:
+        named = named_of(path)
+        (source,) = run.inputs([path], check_of(path))
+        yield path, named, run.lines(source)
+        read.add(path)
+
+
+def _mapped(run, spec, sources):
+    """Yield the lines that the job, or the program of --exec, makes of all sources."""
+    from tel import mapreduce, pairs, program
+
+    render = pairs.tab_line if run.options["--tab"] else pairs.pair_line
+    for name, named, lines in sources:
+        if spec is None:
+            made = program.pairs(run.options["--exec"], lines, name, named, run.seen)
+            yield from (render(key, value) for key, value in made)
+        else:
+            yield from mapreduce.map_lines(lines, spec, run.rejects, render, named, run.seen)
+    if spec:
+        yield from (render(key, value) for key, value in spec.finish_map())
+
+
+def _check(run, spec, sources):
+    """Rehearse the job, and print what is found."""
+    from tel import rehearsal
+
+    rehearsed = rehearsal.Rehearsal(spec)
+    rehearsed.run((where, line, named) for _, named, lines in sources for where, line in lines)
+    run.put(finding.encode() for finding in rehearsed.findings)
+    counts = f"{rehearsed.pings} pings, {rehearsed.pairs} pairs, {rehearsed.keys} keys"
+    run.say(f"{counts}: {len(rehearsed.findings) or 'no'} faults found")
+    return exits.NO if rehearsed.findings else exits.OK
 
 
 def main():

@@ -1,7 +1,7 @@
 """tel-reduce - finish a job and print its answer
 
 Usage:
-  tel-reduce [options] JOB [FILE...]
+  tel-reduce [--param NAME=VALUE]... [options] JOB [FILE...]
 
 Reads lines ["key",value] of tel-map or tel-combine, from any number of hosts one after another, and prints the
 answer of the job's reduce, sorted by key. Nothing is printed unless the input was whole: the lines read are those that
@@ -13,8 +13,12 @@ Options:
                       mapped, each once. An empty list is an empty answer.
   --expect N          Demand end records of N streams: hosts or jobs.
   --partial           Take the input as it is, whole or not.
+  --tab               Read key TAB value, as Hadoop Streaming hands it on;
+                      there are no end records then.
+  --param NAME=VALUE  A parameter of the job, as for tel-map.
   --format FORMAT     ndjson, tsv or csv: the columns of the key, then the
-                      value [default: ndjson].
+                      value. Without it, ndjson, or what the job itself says:
+                      lines of text, or pairs between its own separators.
   --memory SIZE       Memory for the values held [default: 256M].
   <common options>
 
@@ -28,21 +32,40 @@ from tel import cli
 
 def work(run):
     """Gather all lines, see that they are whole, and print the answer."""
-    from tel import job, mapreduce
+    from tel import answer, job, mapreduce, pairs
 
-    options, spec = run.options, job.load(run.options["JOB"])
-    format = options.one_of("--format", mapreduce.FORMATS)
+    options, spec = run.options, job.load(run.options["JOB"], run.options["--param"])
+    options.exclude("--tab", "--inputs")
+    options.exclude("--tab", "--expect")
+    format = options.one_of("--format", answer.FORMATS) if options["--format"] else None
     memory = options.size("--memory")
-    table = mapreduce.gather(run.all_lines(named=False), spec, memory)
-    files = mapreduce.listed(run.file_lines(options["--inputs"])) if options["--inputs"] else None
+    parse = pairs.parse_tab if options["--tab"] else pairs.parse_pair
+    table = mapreduce.gather(run.all_lines(named=False), spec, memory, parse)
+    missing = _heard(run).missing
+    said = mapreduce.reduce(table, spec)
+    separators = None if format else spec.answer.separators
+    pieces = answer.pieces(said, format or "ndjson", separators, missing)
+    run.stats.written, blocks = answer.held_back(pieces, memory)
+    for block in blocks:
+        run.out.write(block)
+
+
+def _heard(run):
+    """What the end records say, the input being whole."""
+    from tel import manifest
+
+    options = run.options
+    if options["--tab"]:
+        return manifest.Manifest()
+    files = manifest.listed(run.file_lines(options["--inputs"])) if options["--inputs"] else None
     if files != [] or run.ends.read or run.ends.received:  # of an empty list no tool may have run
         run.demand_whole()
+    heard = manifest.Manifest.heard(run.ends.received)
     if files is not None:
-        manifest = mapreduce.Manifest()
-        for end in run.ends.received:
-            manifest.merge(end)
-        manifest.demand(mapreduce.Manifest.of(files))
-    run.put(mapreduce.held_back(mapreduce.rows(mapreduce.reduce(table, spec), format), memory))
+        heard.demand(manifest.Manifest.of(files))
+    for words in heard.left_out():
+        run.say(words)
+    return heard
 
 
 def main():

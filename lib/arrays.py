@@ -127,12 +127,16 @@ def _together(column):
         return ABSENT
     whole = sum(part for part in parts if part.__class__ is int)
     floats = [part for part in parts if part.__class__ is float]
-    exact = ([whole] if whole or not floats else []) + (_exactly(floats) if floats else [])
+    exact = ([whole] if whole or not floats else []) + (exactly(floats) if floats else [])
     return exact[0] if len(exact) == 1 and exact[0] != ABSENT else exact
 
 
-def _exactly(floats):
-    """Floats that add up exactly to the sum of some: its rounding, that of the rest, until no rest is left."""
+def exactly(floats):
+    """Floats that add up exactly to the sum of some: its rounding, that of the rest, until no rest is left.
+
+    >>> exactly([0.1, 0.2])
+    [0.30000000000000004, -2.7755575615628914e-17]
+    """
     parts = [math.fsum(floats)]
     while True:
         rest = math.fsum([*floats, *(-part for part in parts)])

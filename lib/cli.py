@@ -120,8 +120,15 @@ class Run:
         self.max_line = options.size("--max-line")
         self.stats, self.seen, self.ends = stats.Stats(tool), stats.Seen(), ends.Ends()
         limit = rejects.Limit(options["--max-bad"]) if options.get("--max-bad") else None
+        skips = (
+            rejects.Limit(options["--skip-errors"], "--skip-errors", rejects.FAILED)
+            if options.get("--skip-errors")
+            else None
+        )
         self.out = self.output_of(options)
-        self.rejects = rejects.Rejects(tool, self.stats, options.get("--rejects"), limit, bool(options.get("--check")))
+        self.rejects = rejects.Rejects(
+            tool, self.stats, options.get("--rejects"), limit, bool(options.get("--check")), skips
+        )
         self._report = self._format("--report")
         if self._report:
             from tel import report

@@ -1,132 +1,193 @@
-"""Jobs: what a map, a combine and a reduce do, in one Python file.
+"""Jobs: what a map, a combine and a reduce do, in one Python file of one of two forms.
 
-The functions are those of the telemetry server's MapReduce framework, so that its example scripts run as they are:
+The full form is that of the telemetry server's MapReduce framework, so that its example scripts run as they are:
 `map(key, dims, value, context)`, and optionally `combine` and `reduce(key, values, context)`, `setup_reduce(context)`.
+In the short form `map(ping)` yields pairs, and VALUES says how the values of a key become one.
 """
 
 import os
-import sys
+import re
 
-from tel import jsonl
+from tel import jsonl, values
 from tel.errors import BadData, NoInput, UsageError
+from tel.fields import Ping
+from tel.pairs import said
+from tel.script import Script
+
+TEXT, BYTES, LINES = "text", "bytes", "lines"  # what a job READS: a ping's text or bytes, or lines of any kind
 
 
 class Context:
-    """What a job's functions write to. `parameters` are the words behind the job's name.
+    """What a job's map and combine write to, and what they are told.
 
-    `field_separator` and `record_separator` belong to `writeline` and `writecsv`, as in the original framework.
+    `parameters` are the words behind the job's name, `params` those of the form NAME=VALUE, {name: value}.
     """
 
-    field_separator, record_separator = ",", "\n"
-
-    def __init__(self, parameters=()):
-        self.parameters = list(parameters)
-        self.pairs = []
+    def __init__(self, parameters=(), params=()):
+        self.parameters, self.params = list(parameters), dict(params)
+        self.written = []
 
     def write(self, key, value):
         """Hand on a key and its value: anything that JSON can say, tuples as lists."""
-        self.pairs.append((key, value))
+        self.written.append((key, value))
 
     def writeline(self, text):
-        """Hand on a line of text as a key without a value."""
-        self.pairs.append((text, None))
+        """Refused: text is no key and value."""
+        raise TypeError("only a reduce writes text, by writeline and writecsv; map and combine write(key, value)")
 
-    def writecsv(self, values):
-        """Hand on a row of values as one line of text."""
-        self.writeline(self.field_separator.join(map(str, values)))
+    writecsv = writeline
 
     def take(self):
-        """What was written since the last time, as a list of (key, value)."""
-        pairs, self.pairs = self.pairs, []
-        return pairs
+        """What was written since the last time, a list."""
+        written, self.written = self.written, []
+        return written
+
+
+class Text(str):
+    """A piece of the answer in the job's own words, with what ends it."""
+
+
+class AnswerContext(Context):
+    """What a job's reduce writes to: pairs, or text as it will stand in the answer."""
+
+    field_separator, record_separator = "\t", "\n"
+
+    @property
+    def separators(self):
+        """The separators of fields and of records if the job has set one, so that its pairs are text too; else None."""
+        if {"field_separator", "record_separator"}.isdisjoint(vars(self)):
+            return None
+        return self.field_separator, self.record_separator
+
+    def writeline(self, text):
+        """A line of text."""
+        self.written.append(Text(f"{text}{self.record_separator}"))
+
+    def writecsv(self, values):
+        """A row of comma-separated values, quoted as in RFC 4180."""
+        import csv
+        import io
+
+        row = io.StringIO()
+        csv.writer(row, lineterminator="\n").writerow(values)
+        self.written.append(Text(row.getvalue()))
 
 
 class Job:
-    """A job that is loaded: its functions, its context and its path; `combines`, `reduces`: whether it has these.
+    """A job of the full form; `combines`, `reduces`: whether it does, `reads`: what its map is given.
 
-    `reads_bytes`: whether its map is given a ping's bytes, which it is to check itself, rather than text.
-
-    Raises UsageError for a file that is no job, or too few parameters: it may name those it needs in PARAMETERS.
+    Raises UsageError for too few parameters, or params that the job does not know: it may name those it needs in a
+    list PARAMETERS, and those it knows, with their defaults, in a dict DEFAULTS.
     """
 
-    def __init__(self, path, source, parameters):
-        self.path, self.context = path, Context(parameters)
-        self._names = {"__name__": "job", "__file__": path}
-        sys.stdout = sys.stderr  # what a job prints is for its user, and no part of the answer
-        sys.path.append(os.path.dirname(os.path.abspath(path)))  # for good: its functions may import, too
-        try:
-            self._guarded(None, lambda: exec(compile(source, path, "exec"), self._names))
-        except BadData as error:
-            raise UsageError(error.reason) from None
-        self.combines, self.reduces, self.maps = (callable(self._names.get(n)) for n in ("combine", "reduce", "map"))
-        if not self.maps:
-            raise UsageError("the job has no map function", path)
-        self.reads_bytes = self._names.get("BYTES") is True
-        needed = self._names.get("PARAMETERS", ())
-        if len(parameters) < len(needed):
-            raise UsageError(f"the job needs words behind its name, in the same argument: {' '.join(needed)}", path)
+    def __init__(self, script, parameters, params):
+        self.script, self.path, names = script, script.path, script.names
+        self.reads = names.get("READS", TEXT)
+        if self.reads not in (TEXT, BYTES, LINES):
+            raise UsageError(f"READS of a job is {TEXT}, {BYTES} or {LINES}, not {self.reads!r:.60}", self.path)
+        _demand(names.get("PARAMETERS", ()), parameters, self.path)
+        params = _filled(names.get("DEFAULTS"), params, self.path)
+        self.context, self.answer = Context(parameters, params), AnswerContext(parameters, params)
+        self.combines, self.reduces = script.has("combine"), script.has("reduce")
+        if script.has("setup"):
+            _set_up(script, self.context)
+
+    @property
+    def keeps(self):
+        """Whether the job keeps pairs back till the last ping."""
+        return self.script.has("finish_map")
 
     def map(self, key, dims, value, where=None):
-        """The pairs that the job's map writes for one stored ping (its id, dimensions, and JSON text)."""
-        return self._written(where, "map", key, list(dims), value)
+        """The pairs that the job's map writes for one ping: its id, {dimension: value}, and bytes."""
+        given = value if self.reads == BYTES else jsonl.text(value)
+        return self._written(self.context, where, "map", key, list(dims.values()), given)
 
     def finish_map(self):
         """The pairs that the job writes after the last ping, having kept them back till then."""
-        return self._written(None, "finish_map") if callable(self._names.get("finish_map")) else []
+        return self._written(self.context, None, "finish_map") if self.keeps else []
 
     def combine(self, key, values):
         """The pairs that the job's combine writes for some values of one key."""
-        return self._written(_place(key), "combine", key, values)
+        return self._written(self.context, _place(key), "combine", key, values)
 
     def setup_reduce(self):
         """Let the job prepare its reduce."""
-        if callable(self._names.get("setup_reduce")):
-            self._guarded(None, self._names["setup_reduce"], self.context)
+        if self.script.has("setup_reduce"):
+            self.script.call(None, "setup_reduce", self.answer)
 
     def reduce(self, key, values):
-        """The pairs that the job's reduce writes for all values of one key."""
-        return self._written(_place(key), "reduce", key, values)
+        """What the job's reduce writes for all values of one key: pairs, and Texts."""
+        return self._written(self.answer, _place(key), "reduce", key, values)
 
-    def _written(self, where, name, *arguments):
+    def _written(self, context, where, name, *arguments):
         """What one call of the job's code writes; nothing of a call that fails stays behind for the next one."""
         try:
-            self._guarded(where, self._names[name], *arguments, self.context)
+            self.script.call(where, name, *arguments, context)
         finally:
-            written = self.context.take()
+            written = context.take()
         return written
 
-    def _guarded(self, where, function, *arguments):
-        """Call the job's code; whatever it raises becomes BadData `job_failed` with the job's own line.
 
-        BadData of ours, which the built-in jobs raise for a ping that is none of theirs, stays what it is.
-        """
-        try:
-            function(*arguments)
-        except BadData as error:
-            error.where = error.where or where
-            raise
-        except (Exception, SystemExit, GeneratorExit) as error:  # the code is the user's: anything can come out of it
-            reason = f"the job failed at {self.path}:{self._line(error)}: {_words(error)}"
-            raise BadData("job_failed", reason, where) from None
+class ShortJob(Job):
+    """A job of the short form: `map(ping)` yields pairs, `map(line)` where it reads lines; VALUES says how they add up.
 
-    def _line(self, error):
-        """The line of the job that an error came through last."""
-        if isinstance(error, SyntaxError) and error.filename == self.path:
-            return error.lineno
-        line, trace = 0, error.__traceback__
-        while trace:
-            if trace.tb_frame.f_code.co_filename == self.path:
-                line = trace.tb_lineno
-            trace = trace.tb_next
-        return line
+    An optional `finish_map()` yields more after the last ping, `reduce(key, value)` what is said of a key, its values
+    having become one.
+    """
+
+    def __init__(self, script, parameters, params):
+        super().__init__(script, parameters, params)
+        self._monoid = values.named(script.names.get("VALUES"))
+        self._answers = self.reduces
+        self.combines, self.reduces = self._monoid is not None, self._answers or self._monoid is not None
+
+    def map(self, key, dims, value, where=None):
+        """The pairs that the job's map yields for one ping."""
+        given = jsonl.text(value) if self.reads == LINES else Ping(key, dims, value)
+        return self._yielded(where, "map", given)
+
+    def finish_map(self):
+        """The pairs that the job yields after the last ping."""
+        return self._yielded(None, "finish_map") if self.keeps else []
+
+    def combine(self, key, values):
+        """The key with its values made one."""
+        return [(key, self.script.guarded(_place(key), self._monoid.plus, values))]
+
+    def reduce(self, key, values):
+        """What the job's reduce yields for a key; without one, the key and its value."""
+        place, value = _place(key), values
+        if self._monoid:
+            value = self.script.guarded(place, lambda: self._monoid.finish(self._monoid.plus(values)))
+        return self._yielded(place, "reduce", key, value) if self._answers else [(key, value)]
+
+    def _yielded(self, where, name, *arguments):
+        """The pairs that a generator of the job yields."""
+
+        def pairs():
+            return [(key, value) for key, value in self.script.names[name](*arguments) or ()]
+
+        return self.script.guarded(where, pairs)
 
 
-def _words(error):
-    """An error's class and text; the text can fail too."""
+def _set_up(script, context):
     try:
-        return f"{error.__class__.__name__}: {error}"
-    except Exception:
-        return error.__class__.__name__
+        script.call(None, "setup", context)
+    except BadData as error:  # what it was told is wrong
+        raise UsageError(error.reason) from None
+
+
+def _demand(needed, parameters, path):
+    if len(parameters) < len(needed):
+        raise UsageError(f"the job needs words behind its name, in the same argument: {' '.join(needed)}", path)
+
+
+def _filled(defaults, params, path):
+    """Params with the defaults of those not given; without defaults any are known."""
+    unknown = [name for name in params if defaults is not None and name not in defaults]
+    if unknown:
+        raise UsageError(f"the job has no parameter {unknown[0]}; there are {', '.join(defaults) or 'none'}", path)
+    return {**(defaults or {}), **params}
 
 
 def _place(key):
@@ -134,23 +195,46 @@ def _place(key):
     return f"key {said(key).decode()[:200]}"
 
 
-def load(spec):
-    """The Job of a word: a built-in's name, a path (with a slash or ending in .py), parameters behind either.
+def load(spec, params=()):
+    """The Job of a word: a built-in's name, a path (with a slash or ending in .py), words behind either.
 
-    Raises UsageError for a name that is none, NoInput for a file that cannot be read.
+    A word NAME=VALUE, or each of `params`, is a parameter with a name. Raises UsageError for a name that is none,
+    NoInput for a file that cannot be read.
     """
-    name, *parameters = spec.split() or [""]
-    builtin = "/" not in name and not name.endswith(".py")
-    path = os.path.join(FOLDER, f"{name.replace('-', '_')}.py") if builtin else name
-    if builtin and (not name.replace("-", "").isalnum() or not os.path.exists(path)):
+    name, *words = spec.split() or [""]
+    named = [word for word in words if _NAMED.match(word)]
+    path = _path(name)
+    try:
+        with open(path, "rb") as file:
+            script = Script(path, file.read())
+    except OSError as error:
+        raise NoInput(f"cannot be read: {error.strerror}", path) from None
+    if not script.has("map"):
+        raise UsageError("the job has no map function", path)
+    kind = ShortJob if script.takes("map") == 1 else Job
+    return kind(script, [word for word in words if word not in named], dict(map(_pair, [*named, *params])))
+
+
+_NAMED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+
+
+def _pair(word):
+    if not _NAMED.match(word):
+        raise UsageError(f"--param takes NAME=VALUE, not {word[:60]!r}")
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def _path(name):
+    """The file of a job's name."""
+    if "/" in name or name.endswith(".py"):
+        return name
+    path = os.path.join(FOLDER, f"{name.replace('-', '_')}.py")
+    if not name.replace("-", "").isalnum() or not os.path.exists(path):
         raise UsageError(
             f"no job {name!r}; there are {', '.join(builtins())}, and job files (with a slash or ending in .py)"
         )
-    try:
-        with open(path, "rb") as file:
-            return Job(path, file.read(), parameters)
-    except OSError as error:
-        raise NoInput(f"cannot be read: {error.strerror}", path) from None
+    return path
 
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "jobs")
@@ -160,41 +244,3 @@ def builtins():
     """The names of the built-in jobs, sorted."""
     names = (name[:-3].replace("_", "-") for name in os.listdir(FOLDER) if name.endswith(".py"))
     return sorted(name for name in names if not name.startswith("--"))
-
-
-def pair_line(key, value):
-    """A key and a value as a line between the tools.
-
-    >>> pair_line(("a", 1), 2)
-    b'[["a",1],2]'
-    """
-    return b"[%s,%s]" % (key_text(key), said(value))
-
-
-def key_text(key):
-    """The bytes of a key's canonical JSON, by which keys are the same or not, and are sorted.
-
-    >>> key_text(("a", {"c": 1, "b": 2}))
-    b'["a",{"b":2,"c":1}]'
-    """
-    try:
-        return said(_canonical(key))
-    except TypeError as error:
-        raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None
-
-
-def _canonical(key):
-    """A key with its objects sorted by name and its tuples as lists."""
-    if isinstance(key, (list, tuple)):
-        return [_canonical(part) for part in key]
-    if isinstance(key, dict):
-        return {name: _canonical(key[name]) for name in sorted(key)}
-    return key
-
-
-def said(value):
-    """A value that a job wrote as JSON. Raises BadData `job_failed` for what JSON cannot say."""
-    try:
-        return jsonl.dumps(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None

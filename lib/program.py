@@ -8,9 +8,9 @@ import subprocess
 import termios
 import threading
 
-from tel import jsonl, records, streams
+from tel import records, streams
 from tel.errors import BadData, IOFailed
-from tel.mapreduce import parse_pair
+from tel.pairs import parse_pair, parse_tab
 
 
 def pairs(command, lines, name, dims=None, seen=None):
@@ -97,10 +97,9 @@ def pair_of(line, where=None):
     >>> pair_of(b'["a",1]'), pair_of(b"20130901\\t1"), pair_of(b'["a","b"]\\t[1]')
     (['a', 1], ('20130901', 1), (['a', 'b'], [1]))
     """
-    key, tab, value = streams.held(line).partition(b"\t")
-    if not tab:
-        return parse_pair(where, line)
-    try:
-        return jsonl.loads(key) if key.startswith((b'"', b"[", b"{")) else jsonl.text(key), jsonl.loads(value)
-    except BadData as error:
-        raise BadData("not_a_pair", f"no key TAB value, which is JSON: {error.reason}", where) from None
+    line = streams.held(line)
+    return parse_tab(where, line, _is_json) if b"\t" in line else parse_pair(where, line)
+
+
+def _is_json(key):
+    return key.startswith(('"', "[", "{"))

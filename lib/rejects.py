@@ -5,27 +5,40 @@ import re
 
 from tel import jsonl, streams
 from tel.errors import BadData, UsageError, printable
+from tel.stats import say
+
+FAILED = "job_failed"  # the error type of what a job raises
 
 
 class Rejects:
     """Where a tool's bad data goes: to `path`, or, without one, up as the BadData itself.
 
-    `limit` (a Limit, or None) makes too many of them an error. `counting` goes on without a file too. `heard(error,
-    info, name)` is told of each, with the small info of the ping and the name of the histogram, where there is one.
+    `limit` (a Limit, or None) makes too many of them an error. `counting` goes on without a file too. `skips` (a
+    Limit, or None) allows some failures of a job, file or not; `skipped` is how many there were. `heard(error, info,
+    name)` is told of each, with the small info of the ping and the name of the histogram, where there is one.
     """
 
-    def __init__(self, tool, stats, path=None, limit=None, counting=False):
-        self.tool, self.stats, self.limit, self.counting = tool, stats, limit, counting
+    def __init__(self, tool, stats, path=None, limit=None, counting=False, skips=None):
+        self.tool, self.stats, self.limit, self.counting, self.skips = tool, stats, limit, counting, skips
         self._file = streams.create(path) if path else None
+        self._closed = False
         self.heard = None
+
+    @property
+    def skipped(self):
+        """How many failures of a job were allowed by `skips`."""
+        return self.stats.rejected[FAILED] if self.skips else 0
 
     def line(self, error, where, line, id=None, info=None):
         """Reject a whole line (bytes, or an Overlong) for a BadData found in it.
 
         Raises the error, with its place, if there is no file, and BadData `too_many` beyond the limit.
         """
-        if self.stops():
+        skips = bool(self.skips) and error.error_type == FAILED
+        if self.stops() and not skips:
             raise self.placed(error, where)
+        if skips and not self.skipped:
+            say(f"{self.tool}: {printable(where)}: {error.reason}; it is left out, as others will be")
         self.stats.rejected[error.error_type] += 1
         if self.heard:
             self.heard(error, info or {}, None)
@@ -35,7 +48,7 @@ class Rejects:
             self._overlong(self._entry(error, where, id), line)
         else:
             self._file.line(jsonl.dumps({**self._entry(error, where, id), **_printable(line)}))
-        self._check_limit()
+        self._check_limits()
 
     def histogram(self, error, record, name, path, value, key=None):
         """Reject one histogram taken out of a Record's ping, which goes on.
@@ -56,11 +69,13 @@ class Rejects:
         return self._file is None and not self.counting
 
     def close(self):
-        """Close the file and look at the limit a last time; once is enough."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
-            self._check_limit(final=True)
+        """Close the file and look at the limits a last time; once is enough."""
+        if not self._closed:
+            self._closed = True
+            if self._file is not None:
+                file, self._file = self._file, None
+                file.close()
+            self._check_limits(final=True)
 
     @staticmethod
     def placed(error, where):
@@ -89,9 +104,9 @@ class Rejects:
             rest = chunk[whole:]
         self._file.write(base64.b64encode(rest) + b'"}\n')
 
-    def _check_limit(self, final=False):
-        if self.limit:
-            self.limit.check(self.stats, final)
+    def _check_limits(self, final=False):
+        for limit in filter(None, (self.limit, self.skips)):
+            limit.check(self.stats, final)
 
 
 def _printable(line):
@@ -107,19 +122,22 @@ def _printable(line):
 
 
 class Limit:
-    """How many whole-line rejects are too many: a number `N`, or `P%` of the lines read."""
+    """How many whole-line rejects are too many for an option: a number `N`, or `P%` of the lines read.
 
-    def __init__(self, text):
+    Of one error type, or, without it, of all.
+    """
+
+    def __init__(self, text, option="--max-bad", error_type=None):
         if not re.fullmatch(r"\d{1,15}|\d{1,3}(\.\d{1,9})?%", text, re.ASCII):
-            raise UsageError(f"--max-bad is a number or a percentage, not {text[:40]!r}")
-        self.text, self.percent = text, text.endswith("%")
+            raise UsageError(f"{option} is a number or a percentage, not {text[:40]!r}")
+        self.text, self.percent, self.option, self.error_type = text, text.endswith("%"), option, error_type
         self.most = float(text[:-1]) if self.percent else int(text)
 
     def check(self, stats, final=False):
         """Raise BadData `too_many` if more were rejected; a percentage is judged at the end, of all lines."""
-        bad = sum(stats.rejected.values())
         if self.percent and not final:
             return
+        bad = stats.rejected[self.error_type] if self.error_type else sum(stats.rejected.values())
         allowed = stats.read * self.most / 100 if self.percent else self.most
         if bad > allowed:
-            raise BadData("too_many", f"{bad} of {stats.read} lines are bad, and --max-bad allows {self.text}")
+            raise BadData("too_many", f"{bad} of {stats.read} lines are bad, and {self.option} allows {self.text}")

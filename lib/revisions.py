@@ -41,6 +41,12 @@ def parse_url(url):
     return (match[1], match[2]) if match else None
 
 
+def usual_directory():
+    """Where the definitions cache is, if nobody says otherwise."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.environ.get("TEL_HISTOGRAMS") or os.path.join(cache, "tel", "histograms")
+
+
 class Version:
     """One Histograms.json of the cache: repository, node, path, and, once loaded, `sha256` and `definitions`.
 

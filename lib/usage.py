@@ -3,7 +3,6 @@
 The one user of docopt. A line `<name options>` in a docstring stands for a block of options that several tools share.
 """
 
-import os
 import re
 import time
 
@@ -174,11 +173,10 @@ class Options(dict):
 
     def histograms(self):
         """The directory of the definitions cache."""
-        given = self.get("--histograms")
-        if given and not given.startswith("$XDG_CACHE_HOME"):
-            return given
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        return os.environ.get("TEL_HISTOGRAMS") or os.path.join(cache, "tel", "histograms")
+        from tel import revisions
+
+        given = self["--histograms"]
+        return revisions.usual_directory() if given.startswith("$XDG_CACHE_HOME") else given
 
 
 def parse(doc, argv):

@@ -284,7 +284,8 @@ def test_a_host_may_be_missing_if_that_is_said(cluster, hosts, answer, run_tool)
     done = cluster("--allow-missing", name)
     lines = " && ".join(f"tel-ls {host.folder}/store" for host in hosts[1:])
     plain = run_tool("bash", "-c", f"{{ {lines}; }} | tel-map --files-from - {JOB} | tel-reduce {JOB}")
-    assert (done.returncode, done.stdout) == (0, plain.stdout) and plain.stdout != answer
+    said = b'{"missing":["%s"]}\n' % name.encode()
+    assert (done.returncode, done.stdout) == (0, plain.stdout + said) and plain.stdout != answer
     assert f"{name} is missing from the answer".encode() in done.stderr
     standins.replace(hosts[1].bin, "tel-map", standins.KILLED)
     done = cluster("--allow-missing", name)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import json_values
-from tel import arrays, ends, job, mapreduce
+from tel import answer, arrays, ends, grouping, job, mapreduce
+from tel.pairs import key_text, pair_line
 
 PING = b'{"ver":2,"info":{"appUpdateChannel":"beta"}}'
 
@@ -26,7 +27,8 @@ def combined(lines, chosen, memory=1 << 30):
 
 
 def reduced(lines, chosen):
-    return list(mapreduce.rows(mapreduce.reduce(mapreduce.gather(numbered(lines), chosen), chosen), "ndjson"))
+    said = mapreduce.reduce(mapreduce.gather(numbered(lines), chosen), chosen)
+    return [piece.rstrip(b"\n") for piece in answer.pieces(said, "ndjson")]
 
 
 def own_job(place, text):
@@ -38,7 +40,7 @@ def own_job(place, text):
 @settings(deadline=None)
 def test_any_order_and_grouping_gives_the_same_bytes(rows, chance, times, memory):
     chosen = job.load("histograms")
-    lines = [job.pair_line(["beta", "1", "A", 2], counts + statistics) for counts, statistics in rows]
+    lines = [pair_line(["beta", "1", "A", 2], counts + statistics) for counts, statistics in rows]
     expected = reduced(lines, chosen)
     for _ in range(times):
         chance.shuffle(lines)
@@ -67,9 +69,9 @@ def test_statistics_are_summed_exactly(rows):
 def test_any_key_is_grouped_and_sorted_by_its_canonical_text(pairs, memory):
     chosen, sums = job.load("count"), {}
     for key, value in pairs:
-        sums[job.key_text(key)] = sums.get(job.key_text(key), 0) + value
+        sums[key_text(key)] = sums.get(key_text(key), 0) + value
     expected = [b"[%s,%d]" % (key, sums[key]) for key in sorted(sums)]
-    lines = [job.pair_line(key, value) for key, value in pairs]
+    lines = [pair_line(key, value) for key, value in pairs]
     assert reduced(lines, chosen) == expected == reduced(combined(lines, chosen, memory), chosen)
 
 
@@ -82,17 +84,17 @@ def test_a_combine_that_makes_nothing_fewer_is_not_called_for_each_value(tmp_pat
         "calls = []\ndef map(*all): pass\ndef combine(k, v, c):\n    calls.append(1)\n    for x in v: c.write(k, x)\n"
     )
     chosen = job.load(own_job(tmp_path, code))
-    table = mapreduce.Table(chosen)
+    table = grouping.Table(chosen)
     for at in range(10_000):
         table.add("a", at, 10)
-    assert list(table.items()) == [("a", list(range(10_000)))] and len(chosen._names["calls"]) < 12
+    assert list(table.items()) == [("a", list(range(10_000)))] and len(chosen.script.names["calls"]) < 12
 
 
 def test_a_table_knows_how_much_it_holds(tmp_path):
-    few = mapreduce.Table(job.load("count"), 30_000)
+    few = grouping.Table(job.load("count"), 30_000)
     assert not any(few.add(f"key {at % 3}", 1, 12) for at in range(10_000))
     code = "def map(*all): pass\ndef combine(k, v, c): c.write(k, [x for part in v for x in part])\n"
-    growing = mapreduce.Table(job.load(own_job(tmp_path, code)), 30_000)
+    growing = grouping.Table(job.load(own_job(tmp_path, code)), 30_000)
     assert any(growing.add("a", [at], 10) for at in range(10_000))
 
 
@@ -115,14 +117,14 @@ def test_nothing_of_a_ping_whose_map_failed_is_written(run_tool, tmp_path):
 
 
 def test_a_map_that_changes_its_dimensions_changes_no_other_ping_s(tmp_path):
-    chosen, dims = job.load(own_job(tmp_path, "def map(k, d, v, c): c.write(d.pop(), 1)\n")), ["a", "b"]
-    assert [chosen.map("id", dims, "{}") for _ in range(2)] == [[("b", 1)]] * 2
+    chosen, dims = job.load(own_job(tmp_path, "def map(k, d, v, c): c.write(d.pop(), 1)\n")), {"A": "a", "B": "b"}
+    assert [chosen.map("id", dims, b"{}") for _ in range(2)] == [[("b", 1)]] * 2
 
 
 def test_a_job_may_import_its_neighbours_when_it_runs(tmp_path):
     (tmp_path / "own_neighbour.py").write_text("X = 7\n")
     code = "def map(k, d, v, c):\n    import own_neighbour\n    c.write('x', own_neighbour.X)\n"
-    assert job.load(own_job(tmp_path, code)).map("id", [], "{}") == [("x", 7)]
+    assert job.load(own_job(tmp_path, code)).map("id", {}, b"{}") == [("x", 7)]
 
 
 def test_histograms_that_are_not_in_the_storage_format_are_refused(run_tool):

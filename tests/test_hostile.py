@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tel import compress, definitions, ends, jsonl, lookup, mapreduce, memory, rejects, revisions, streams
+from tel import answer, compress, definitions, ends, jsonl, lookup, manifest, memory, pairs, rejects, revisions, streams
 from tel.errors import BadData, IOFailed, UsageError
 
 RECORD = {"id": "a", "date": "20130901", "info": {}, "revision": None, "ping": {"ver": 2, "info": {"OS": "L"}}}
@@ -63,7 +63,7 @@ def test_a_job_cannot_end_the_tool(code, run_tool, tmp_path):
     assert run_tool("tel-reduce", tmp_path / "job.py", stdin=stream(b'["a",1]')).returncode == 65
 
 
-@pytest.mark.parametrize("setting, kind", [("", "str"), ("BYTES = True", "bytes"), ("BYTES = 1", "str")])
+@pytest.mark.parametrize("setting, kind", [("", "str"), ("READS = 'bytes'", "bytes"), ("READS = 'text'", "str")])
 def test_a_job_gets_text_or_bytes(setting, kind, run_tool, tmp_path):
     (tmp_path / "job.py").write_text(f"{setting}\ndef map(k, d, v, c):\n    c.write(type(v).__name__, len(v))\n")
     line = jsonl.dumps({**RECORD, "ping": {"ver": 2, "info": {"OS": "é"}}})
@@ -228,7 +228,7 @@ def test_an_end_record_that_cannot_be_one_is_a_line(records):
 )
 def test_an_end_record_of_another_form_is_bad_data(end):
     with pytest.raises(BadData):
-        mapreduce.Manifest().merge({"tool": "t", "records": 1, **end})
+        manifest.Manifest.heard([{"tool": "t", "records": 1, **end}])
 
 
 @pytest.mark.parametrize(
@@ -263,14 +263,14 @@ def test_a_damaged_table_of_revisions_is_named(data, tmp_path):
 
 def test_different_keys_stay_different():
     keys = ["3", 3, "true", True, "null", None, "-1", -1, "", "[1]", [1], '"', "Linux"]
-    assert len({mapreduce.tab_line(key, 1) for key in keys}) == len(keys)
+    assert len({pairs.tab_line(key, 1) for key in keys}) == len(keys)
 
 
 def test_every_form_of_answer_refuses_the_same_values():
-    for form in mapreduce.FORMATS:
-        assert list(mapreduce.rows([(("a", "b"), 1)], form)) == list(mapreduce.rows([(["a", "b"], 1)], form))
+    for form in answer.FORMATS:
+        assert list(answer.pieces([(("a", "b"), 1)], form)) == list(answer.pieces([(["a", "b"], 1)], form))
         with pytest.raises(BadData):
-            list(mapreduce.rows([("a", float("nan"))], form))
+            list(answer.pieces([("a", float("nan"))], form))
 
 
 def test_what_is_remembered_is_bounded():

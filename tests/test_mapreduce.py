@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tel import arrays, ends, job, jsonl, mapreduce
+from tel import arrays, ends, job, jsonl, manifest, mapreduce
 from tel.errors import BadData, NotWhole, UsageError
+from tel.pairs import pair_line
 
 keys = st.lists(st.sampled_from(["a", "b", "é", 1, None]), max_size=2)
 counts = st.integers(0, 2**70)
@@ -18,7 +19,7 @@ histograms = st.tuples(st.tuples(counts, counts, counts), st.tuples(*[absent_or]
 
 
 def placed(pairs):
-    return [("test:1", job.pair_line(key, value)) for key, value in pairs]
+    return [("test:1", pair_line(key, value)) for key, value in pairs]
 
 
 def reduced(pairs, spec):
@@ -84,7 +85,9 @@ def test_a_job_file_runs_from_map_to_reduce(place, run_tool):
     assert mapped.stdout.splitlines()[:2] == [b'[["beta","Linux"],1]'] * 2 and ends.parse(mapped.stdout.splitlines()[2])
     combined = run_tool("tel-combine", f"{place}/job.py", stdin=mapped.stdout)
     done = run_tool("tel-reduce", f"{place}/job.py", stdin=combined.stdout)
-    assert done.stdout == b'[["beta","Linux"],2]\n["beta\\tLinux\\t2",null]\n'
+    assert done.stdout == b"beta\tLinux\t2\nbeta,Linux,2\n"
+    done = run_tool("tel-reduce", "--format", "ndjson", f"{place}/job.py", stdin=combined.stdout)
+    assert done.stdout == b'[["beta","Linux"],2]\nbeta,Linux,2\n'
 
 
 def test_a_job_of_dimensions_only(place, run_tool):
@@ -188,13 +191,13 @@ def test_a_file_that_cannot_be_mapped_ends_the_stream_without_its_end(place, run
 
 def test_manifests_do_not_depend_on_order():
     names = [f"file{number}" for number in range(50)]
-    whole = mapreduce.Manifest.of(names)
-    parts = mapreduce.Manifest()
+    whole = manifest.Manifest.of(names)
+    fields = []
     for part in (names[30:], names[:30]):
-        parts.merge(mapreduce.Manifest.of(part).fields())
-    parts.demand(whole)
+        fields.append({"tool": "t", "records": 0, **manifest.Manifest.of(part).fields()})
+    manifest.Manifest.heard(fields).demand(whole)
     with pytest.raises(NotWhole):
-        mapreduce.Manifest.of(names[1:] + names[1:2]).demand(whole)
+        manifest.Manifest.of(names[1:] + names[1:2]).demand(whole)
 
 
 def test_records_and_their_dimensions_are_mapped(run_tool):

@@ -14,13 +14,15 @@ from test_limits import mounted
 
 from strategies import json_values
 from tel import job, mapreduce
+from tel.answer import pieces
+from tel.pairs import pair_line
 
 PEAK = pathlib.Path(__file__).with_name("peak.py")
 COUNT = ("tel-reduce", "--partial", "--memory", "1M", "count")
 
 
 def answer(lines, chosen, memory=None):
-    return list(mapreduce.rows(mapreduce.reduce(mapreduce.gather(numbered(lines), chosen, memory), chosen), "ndjson"))
+    return list(pieces(mapreduce.reduce(mapreduce.gather(numbered(lines), chosen, memory), chosen), "ndjson"))
 
 
 def pairs(size, keys):
@@ -32,7 +34,7 @@ def pairs(size, keys):
 @given(st.lists(st.tuples(json_values, json_values), max_size=30), st.integers(1, 4000))
 @settings(deadline=None, max_examples=30)
 def test_sorted_outside_of_memory_pairs_stay_what_they_are_and_as_they_came(pairs, memory):
-    chosen, lines = job.load("count"), [job.pair_line(*pair) for pair in pairs]
+    chosen, lines = job.load("count"), [pair_line(*pair) for pair in pairs]
     chosen.combines = chosen.reduces = False
     assert answer(lines, chosen, memory) == answer(lines, chosen)
 
@@ -40,7 +42,7 @@ def test_sorted_outside_of_memory_pairs_stay_what_they_are_and_as_they_came(pair
 @given(st.lists(st.tuples(st.text(max_size=2), st.integers()), max_size=60), st.integers(1, 4000))
 @settings(deadline=None, max_examples=30)
 def test_sorted_outside_of_memory_values_add_up_to_the_same(pairs, memory):
-    chosen, lines = job.load("count"), [job.pair_line(*pair) for pair in pairs]
+    chosen, lines = job.load("count"), [pair_line(*pair) for pair in pairs]
     assert answer(lines, chosen, memory) == answer(lines, chosen)
 
 

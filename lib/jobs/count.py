@@ -1,16 +1,16 @@
-"""count [DIMENSION...]: how many pings there are, all together or by some dimensions."""
+"""count [FIELD...]: how many pings there are, all together or by some fields."""
 
-NAMES = ["reason", "appName", "appUpdateChannel", "appVersion", "appBuildID", "submission_date"]
+from tel import fields
 
-
-def map(key, dims, value, context):
-    """One for each ping, under the values of the dimensions asked for."""
-    context.write([dims[NAMES.index(name)] for name in context.parameters] or "all", 1)
+VALUES = "sum"
 
 
-def combine(key, values, context):
-    """Ones add up."""
-    context.write(key, sum(values))
+def setup(context):
+    """Reads the fields asked for."""
+    global key
+    key = fields.Key(context.parameters)
 
 
-reduce = combine
+def map(ping):
+    """One for each ping, under the values of its fields."""
+    yield key(ping) or "all", 1

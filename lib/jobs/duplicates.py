@@ -1,19 +1,14 @@
 """duplicates: the document ids that are stored more than once, and how often."""
 
-BYTES = True
+VALUES = "sum"
 
 
-def map(key, dims, value, context):
+def map(ping):
     """One for each ping, under its document id."""
-    context.write(key, 1)
+    yield ping.id, 1
 
 
-def combine(key, values, context):
-    """Ones add up."""
-    context.write(key, sum(values))
-
-
-def reduce(key, values, context):
+def reduce(key, count):
     """The ids that came more than once."""
-    if sum(values) > 1:
-        context.write(key, sum(values))
+    if count > 1:
+        yield key, count

@@ -1,29 +1,25 @@
-"""histograms: the sum of every histogram of the main process, by channel, version, name and number of buckets."""
+"""histograms [by=FIELDS]: the sum of every histogram of the parent process, by fields, name and number of buckets."""
 
-from tel import arrays, sums
+from tel import fields, sums
 
-BYTES = True
+DEFAULTS = {"by": "channel,version"}
+VALUES = "histograms"
 SUMS = sums.Sums()
 
 
-def map(key, dims, value, context):
-    """Each histogram of the ping; arrays of different lengths have different keys."""
-    SUMS.add((dims[2], dims[3]), value)
+def setup(context):
+    """Reads the fields to tell apart by."""
+    global key
+    key = fields.Key(fields.listed(context.params["by"]))
+
+
+def map(ping):
+    """Nothing yet, each histogram being added to what there is; that, when it has become much."""
+    SUMS.add(tuple(key(ping)), ping.data)
     if SUMS.full:
-        finish_map(context)
+        yield from SUMS.take()
 
 
-def finish_map(context):
-    """What was added up so far."""
-    for key, array in SUMS.take():
-        context.write(key, array)
-
-
-def combine(key, values, context):
-    """Arrays of one length add up."""
-    context.write(key, arrays.add_all(values))
-
-
-def reduce(key, values, context):
-    """The sum in the storage format."""
-    context.write(key, arrays.finish(arrays.add_all(values)))
+def finish_map():
+    """What was added up since; arrays of different lengths have different keys."""
+    yield from SUMS.take()

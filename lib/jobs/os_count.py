@@ -2,7 +2,7 @@
 
 from tel import parts
 
-BYTES = True
+READS = "bytes"
 READ = parts.Reader(("info", "OS"), ("environment", "system", "os", "name"))
 
 

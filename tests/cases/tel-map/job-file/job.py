@@ -1,3 +1,3 @@
 def map(key, dims, value, context):
     context.write((key, dims[5]), len(value))
-    context.writecsv([key, 1])
+    context.write(key, 1)

@@ -1,0 +1,63 @@
+"""One histogram of stored pings, and the bounds of its buckets by the definitions of the pings' revisions."""
+
+from tel import arrays, jsonl, parts, pings, revisions
+from tel.errors import BadData
+from tel.memory import remembered
+
+PARENT = "parent"
+
+
+class Measure:
+    """Finds the histogram of a name, of a process, in a stored ping; where `keyed`, one for each of its keys.
+
+    >>> list(Measure("A")(b'{"ver":2,"histograms":{"A":[1,0,1,-1,-1,-1,-1]}}'))
+    [([], [1, 0, 1, -1, -1, -1, -1])]
+    """
+
+    def __init__(self, name, process=PARENT, keyed=False):
+        self.name, self._keyed, self._quoted = name, keyed, jsonl.dumps(name)
+        kind = pings.KEYED if keyed else pings.PLAIN
+        way = (*(() if process == PARENT else ("processes", process)), kind, name)
+        self._read = parts.Reader(("payload",), ("payload", *way), way)
+
+    def __call__(self, data):
+        """Yield ([], array), or ([key], array) for each key. Raises BadData `not_stored`."""
+        if self._quoted not in data:
+            return
+        payload, inner, outer = self._read(data)
+        found = outer if payload is None else inner
+        if found is None:
+            return
+        if not self._keyed:
+            yield [], arrays.checked(self.name, found)
+        elif isinstance(found, dict):
+            yield from (([key], arrays.checked(self.name, array)) for key, array in found.items() if array is not None)
+        else:
+            raise BadData("not_stored", f"the keyed histogram {self.name:.60} is not an object")
+
+
+class Bounds:
+    """Finds the lower bounds of a histogram's buckets for a stored ping, in the definitions cache."""
+
+    def __init__(self, name, directory=None):
+        self.name, self._known = name, {}
+        self._cache = revisions.shared(directory or revisions.usual_directory())
+        self._read = parts.Reader(pings.REVISION[pings.UNIFIED], pings.REVISION[pings.CLASSIC])
+
+    def __call__(self, data, n_buckets):
+        """Raises BadData `definitions_not_found` where no definition has so many buckets."""
+        inner, outer = self._read(data)
+        url = inner or outer
+        bounds = remembered(self._known, (url, n_buckets), self._bounds)
+        if bounds is None:
+            reason = f"no definition of {self.name:.60} with {n_buckets} buckets at {str(url):.100}"
+            raise BadData("definitions_not_found", reason, cure="TEL_HISTOGRAMS names the definitions cache")
+        return bounds
+
+    def _bounds(self, asked):
+        url, n_buckets = asked
+        named = revisions.parse_url(url)
+        version = named and self._cache.find(*named)
+        definition = version and version.definitions.get(self.name)
+        layout = definition and definition.by_buckets.get(n_buckets)
+        return layout and layout.bounds
