@@ -104,9 +104,9 @@ def _check(run, spec, sources):
 
     rehearsed = rehearsal.Rehearsal(spec)
     rehearsed.run((where, line, named) for _, named, lines in sources for where, line in lines)
-    run.put(finding.encode() for finding in rehearsed.findings)
     counts = f"{rehearsed.pings} pings, {rehearsed.pairs} pairs, {rehearsed.keys} keys"
-    run.say(f"{counts}: {len(rehearsed.findings) or 'no'} faults found")
+    said = [*rehearsed.findings, f"{counts}: {len(rehearsed.findings) or 'no'} faults found"]
+    run.put(line.encode() for line in said)
     return exits.NO if rehearsed.findings else exits.OK
 
 
