@@ -28,10 +28,13 @@ for name, found in (("sshd", SSHD), ("ssh", shutil.which("ssh")), ("parallel", s
 
 
 class Host:
-    """A sshd, its folder, and the first folder of its PATH, where tests put what shall fail."""
+    """A sshd, its folder, and the first folder of its PATH, where tests put what shall fail.
 
-    def __init__(self, place, address, port):
-        self.folder, self.address, self.port = place / address, address, port
+    `within` are the words of a command that runs it in another place.
+    """
+
+    def __init__(self, place, address, port, within=()):
+        self.folder, self.address, self.port, self.within = place / address, address, port, within
         self.bin = self.folder / "bin"
         self.bin.mkdir(parents=True)
         self.greet("")
@@ -58,7 +61,7 @@ ForceCommand . {self.folder}/profile
 
     def start(self):
         """Serve, and wait until connections are taken."""
-        self.process = subprocess.Popen([SSHD, "-D", "-q", "-f", str(self.folder / "config")])
+        self.process = subprocess.Popen([*self.within, SSHD, "-D", "-q", "-f", str(self.folder / "config")])
         for _ in range(100):
             try:
                 socket.create_connection((self.address, self.port), 1).close()
@@ -135,11 +138,15 @@ def answer(place, all_hosts, run_tool):
     return done.stdout
 
 
+def ssh_options(place):
+    options = f"-F /dev/null -i {place}/user -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+    return f"{options} -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10"
+
+
 @pytest.fixture
 def cluster(place, hosts, run_tool, tmp_path):
     """Runs the pipeline; the hosts are spelled in the three ways that there are."""
-    options = f"-F /dev/null -i {place}/user -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR"
-    options += " -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10"
+    options = ssh_options(place)
     two, three, four = hosts
     listed = ["# the hosts", f"{two.address}:{two.port}", "", f"2/{three.address}:{three.port} # the second"]
     listed.append(f"1/ssh {options} -o 'User={os.environ.get('USER', 'root')}' -p {four.port} {four.address}")
@@ -213,6 +220,51 @@ def test_a_connection_that_is_cut(cluster, hosts, tool):
 def test_a_host_that_hangs(cluster, hosts):
     standins.replace(hosts[1].bin, "tel-map", standins.HANGING)
     assert_named(cluster("--timeout", "5"), hosts[1], "had not ended after 5 seconds")
+
+
+@pytest.fixture(scope="module")
+def faraway(place, run_tool):
+    """(a host in a network of its own, the name of the link to it)."""
+    name = f"tel{os.getpid()}"
+    link, other, net = f"{name}a", f"{name}b", f"10.{os.getpid() % 250}.77"
+    steps = [
+        f"ip netns add {name}",
+        f"ip link add {link} type veth peer name {other} netns {name}",
+        f"ip addr add {net}.1/24 dev {link}",
+        f"ip link set {link} up",
+        f"ip -n {name} addr add {net}.2/24 dev {other}",
+        f"ip -n {name} link set {other} up",
+    ]
+    made = run_tool("sh", "-c", " && ".join(steps))
+    try:
+        if made.returncode:
+            pytest.skip("network namespaces are not allowed here: a link that goes silent is not tried")
+        host = Host(place, f"{net}.2", 22022, ("ip", "netns", "exec", name))
+        tools.store_sampled(run_tool, place, host.folder / "store", 20)
+        host.start()
+        yield host, link
+        host.stop()
+    finally:
+        run_tool("sh", "-c", f"ip link del {link}; ip netns del {name}")
+
+
+@pytest.mark.parametrize("alive, words", [("", ["had not ended after 8 seconds"]), ("1", ["status 255"])])
+def test_a_link_that_goes_silent(alive, words, faraway, place, tmp_path):
+    host, link = faraway
+    subprocess.run(["ip", "link", "set", link, "up"], check=True)
+    host.mend()
+    standins.replace(host.bin, "tel-combine", f'touch {tmp_path}/begun; sleep 2; exec "$real" "$@"')
+    (tmp_path / "hosts").write_text(f"{host.address}:{host.port}\n")
+    options = ssh_options(place) + (f" -o ServerAliveInterval={alive} -o ServerAliveCountMax=2" if alive else "")
+    command = [CLUSTER, "--hosts", tmp_path / "hosts", "--store", "store", "-j", "1", "--timeout", "8", JOB]
+    env = {**os.environ, "TEL_SSH": f"ssh {options}"}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    while not (tmp_path / "begun").exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    subprocess.run(["ip", "link", "set", link, "down"], check=True)
+    stdout, stderr = running.communicate(timeout=60)
+    assert_named(subprocess.CompletedProcess(command, running.returncode, stdout, stderr), host, *words)
 
 
 def test_a_cut_file(cluster, hosts, run_tool):
