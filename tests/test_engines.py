@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -14,16 +13,6 @@ import standins
 import tools
 
 SPARK = pathlib.Path(__file__).parent.parent / "pipelines" / "spark-mapreduce.py"
-
-# What a reducer script is told by tel-map(1) of a line `key TAB value`: a key that looks like JSON is JSON.
-PAIRS = r"""
-import json, re, sys
-for line in sys.stdin.buffer:
-    key, tab, value = line.rstrip(b"\n").partition(b"\t")
-    if not re.match(rb'["\[{\d-]|(?:true|false|null)$|$', key):
-        key = json.dumps(key.decode(), ensure_ascii=False).encode()
-    sys.stdout.buffer.write(b"[" + key + b"," + value + b"]\n")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +41,10 @@ def stream(job, files, run_tool, mappers, reducers):
     """
     parts = [[] for _ in range(reducers)]
     for n in range(mappers):
-        done = run_tool(
-            "tel-map", "--tab", "--files-from", "-", job, stdin=b"".join(f + b"\n" for f in files[n::mappers])
-        )
-        assert done.returncode == 0, done.stderr
+        listed = b"".join(path + b"\n" for path in files[n::mappers])
+        mapped = run_tool("tel-map", "--tab", "--files-from", "-", job, stdin=listed)
+        done = run_tool("tel-combine", "--tab", job, stdin=mapped.stdout)
+        assert mapped.returncode == done.returncode == 0, mapped.stderr + done.stderr
         for line in done.stdout.splitlines():
             key, tab, _ = line.partition(b"\t")
             assert tab and b'{"end":' not in line
@@ -64,8 +53,7 @@ def stream(job, files, run_tool, mappers, reducers):
     for part in parts:
         part.sort(key=lambda line: line.partition(b"\t")[0])
         lines = b"".join(line + b"\n" for line in part)
-        pairs = subprocess.run([sys.executable, "-c", PAIRS], input=lines, stdout=subprocess.PIPE, check=True).stdout
-        done = run_tool("tel-reduce", "--partial", job, stdin=pairs)
+        done = run_tool("tel-reduce", "--tab", job, stdin=lines)
         assert done.returncode == 0, done.stderr
         yield done.stdout.splitlines()
 
