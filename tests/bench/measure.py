@@ -10,7 +10,8 @@ import tempfile
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
+PIPELINES = HERE.parent.parent / "pipelines"
 UNSET = ("TEL_TIER", "TEL_HISTOGRAMS", "TEL_DEBUG", "PYTHONUNBUFFERED")
 
 Used = namedtuple("Used", "cpu wall rss")  # seconds, seconds, bytes
@@ -21,10 +22,11 @@ class CommandFailed(Exception):
 
 
 def environment(out):
-    """The environment of a command, whose folder for output is $OUT and whose Python is $PYTHON."""
+    """The environment of a command: its folder for output is $OUT, its Python $PYTHON, where programs are too."""
     kept = {name: value for name, value in os.environ.items() if name not in UNSET}
     path = f"{os.path.dirname(sys.executable)}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "LC_ALL": "C", "PYTHON": sys.executable, "PEERS": str(HERE / "peers"), "OUT": out}
+    places = {"PYTHON": sys.executable, "PEERS": str(HERE / "peers"), "PIPELINES": str(PIPELINES), "OUT": out}
+    return {**kept, "PATH": path, "LC_ALL": "C", **places}
 
 
 def once(command, folder, output=subprocess.DEVNULL):

@@ -79,6 +79,13 @@ def tools():
             yield tiered(tier, f"{tool}, {tier}", command)
 
 
+def machine():
+    """A question answered by the jobs of one machine, one at a time and two."""
+    for jobs in (1, 2):
+        row = tiered("compiled", f"mapreduce -j {jobs}", f"$PIPELINES/mapreduce -j {jobs} --store store histograms")
+        yield row._replace(needs=("compiled", "parallel"))
+
+
 def converting():
     """tel-convert of good pings, against others that do the same."""
     for tier in TIERS:
@@ -191,6 +198,7 @@ SECTIONS = {
         Section("histogram", "One histogram summed by channel and version", rows=one_histogram),
         Section("os-count", "Pings counted by operating system", rows=os_count),
         Section("histograms", "All histograms summed by channel and version", rows=all_histograms),
+        Section("machine", "All histograms summed by the jobs of one machine", rows=machine),
         Section("firefox-23", "Real pings of Firefox 23", "firefox-23", real),
         Section("firefox-153", "Real pings of Firefox 153", "firefox-153", real),
     )
