@@ -48,7 +48,7 @@ def work(run):
     from tel import job, manifest, mapreduce
 
     options, read = run.options, manifest.Manifest()
-    for other in ("--rejects", "--skip-errors", "--check"):
+    for other in ("--param", "--rejects", "--skip-errors", "--check"):
         options.exclude("--exec", other)
     spec = None if options["--exec"] else job.load(options["JOB"], options["--param"])
     paths = mapreduce.paths(run)

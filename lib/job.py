@@ -186,7 +186,7 @@ def _filled(defaults, params, path):
     """Params with the defaults of those not given; without defaults any are known."""
     unknown = [name for name in params if defaults is not None and name not in defaults]
     if unknown:
-        raise UsageError(f"the job has no parameter {unknown[0]}; there are {', '.join(defaults) or 'none'}", path)
+        raise UsageError(f"the job has no parameter {unknown[0]}; it has {', '.join(defaults) or 'none'}", path)
     return {**(defaults or {}), **params}
 
 

@@ -178,7 +178,7 @@ def test_a_function_as_values_and_what_is_kept_back(answer):
     [
         ("VALUES = 'sums'\ndef map(ping): yield 1, 1\n", b"VALUES of a job is"),
         ("READS = 'all'\ndef map(ping): yield 1, 1\n", b"READS of a job is"),
-        ("DEFAULTS = {'by': ''}\ndef map(ping): yield 1, 1\n", b"the job has no parameter x; there are by"),
+        ("DEFAULTS = {'by': ''}\ndef map(ping): yield 1, 1\n", b"the job has no parameter x; it has by"),
         ("def setup(context): int('x')\ndef map(ping): yield 1, 1\n", b"job.py:1: ValueError"),
     ],
 )
@@ -215,6 +215,7 @@ def test_values_become_one_in_any_grouping(numbers, chance):
 
 # What built-in jobs say.
 def test_count_by_any_field(answer):
+    assert b"the job has no parameter by; it has none" in answer("count", words="by=os", status=2)
     assert answer("count") == b'["all",60]\n'
     found = [json.loads(line) for line in answer("count", words="os arch .simpleMeasurements.uptime").splitlines()]
     assert [[row[0][0], row[0][2]] for row in found] == sorted(

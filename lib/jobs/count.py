@@ -3,6 +3,7 @@
 from tel import fields
 
 VALUES = "sum"
+DEFAULTS = {}
 
 
 def setup(context):

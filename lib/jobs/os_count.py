@@ -3,6 +3,7 @@
 from tel import parts
 
 READS = "bytes"
+DEFAULTS = {}
 READ = parts.Reader(("info", "OS"), ("environment", "system", "os", "name"))
 
 

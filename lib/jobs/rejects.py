@@ -4,6 +4,7 @@ import json
 
 READS = "lines"
 VALUES = "sum"
+DEFAULTS = {}
 FIELDS = ["tool", "error_type", "name"]
 
 
