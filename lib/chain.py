@@ -102,7 +102,10 @@ def run(commands, count=1, ordered=False):
         stages.append(Stage(*command, stages[-1], number == len(commands)))
     del stages[0]
     if count > 1 and _is_shared(stages):
-        foreman = crew.Crew(stages, count, ordered or commands[-1].tool == SINK)
+        is_sink = commands[-1].tool == SINK
+        if is_sink and stages[-1].options["--threads"] == "1":
+            stages[-1].options["--threads"] = str(count)
+        foreman = crew.Crew(stages, count, ordered or is_sink)
         for stage in stages:
             stage.join(foreman)
     stages[-1].run()

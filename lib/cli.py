@@ -167,10 +167,16 @@ class Run:
         from tel import streams
 
         named = named and source.path != streams.STDIN
-        numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
+        numbered = _numbered(self.cut(source), source)
         whole = (lambda: True) if named else (given or (lambda: False))
         body = self.ends.body(numbered, source.name, whole, self.written)
         return self._counted(self._watched(body), source)
+
+    def cut(self, source):
+        """The lines of an Input, those that are too long as Overlongs."""
+        from tel import streams
+
+        return streams.lines(source.blocks(), self.max_line)
 
     def all_lines(self, given=None, named=True):
         """Yield the (where, line) pairs of all inputs, as `lines` does."""

@@ -130,10 +130,14 @@ class Stage(cli.Run):
         return [held(text_of(self._fitting(item))) for item in self.arriving.items]
 
     def _counted(self, lines, source):
-        """With a crew, lines count when their block comes back."""
+        """With a crew, lines count when their block comes back, and their places come as (name, number)."""
         if self.crew is None:
             return super()._counted(lines, source)
-        return ((f"{source.name}:{source.line}", line) for line in lines)
+        return (((source.name, source.line), line) for line in lines)
+
+    def cut(self, source):
+        """The lines of an Input; with a crew, what stands for them."""
+        return super().cut(source) if self.crew is None else self.crew.lines(source.blocks(), self.max_line)
 
     def written(self):
         """How many lines have been written, those read so far being done."""

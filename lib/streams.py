@@ -173,7 +173,7 @@ def lines(blocks, limit=MAX_LINE):
             held += len(block)
             if held > limit:
                 after = []
-                yield from _overlong(limit, rest, blocks, after)
+                yield from overlong(limit, rest, blocks, after)
                 blocks, rest, held = itertools.chain(after, blocks), [], 0
             continue
         rest.append(head)
@@ -198,7 +198,7 @@ def _cut(block):
     return pieces
 
 
-def _overlong(limit, held, blocks, after):
+def overlong(limit, held, blocks, after):
     """Yield one Overlong that starts with `held` and reads `blocks` to the line's end; `after` gets what follows it."""
 
     def chunks():
