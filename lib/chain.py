@@ -11,7 +11,7 @@ import re
 import shlex
 from collections import namedtuple
 
-from tel import crew, exits, usage
+from tel import crew, exits, heap, usage
 from tel.errors import UsageError
 from tel.stage import Stage
 from tel.streams import STDIN
@@ -95,6 +95,7 @@ def _check_shared(names):
 def run(commands, count=1, ordered=False):
     """Run a pipeline of Commands; the exit status is that of the last stage that failed, or 0."""
     gc.set_threshold(100_000, 50, 50)  # records hold no cycles: what is left to collect is little
+    heap.hold()
     if count > 1:
         _check_shared([command.tool for command in commands])
     stages = [None]

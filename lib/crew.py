@@ -6,14 +6,15 @@ that the chain ends there as it would without workers. Lines go to the workers a
 """
 
 import gc
+import itertools
 import os
 import signal
 from collections import deque
 from multiprocessing.connection import Pipe, wait
 
-from tel import slots, worker
+from tel import ranges, slots, worker
 from tel.errors import NotWhole
-from tel.stage import NAME, text_of
+from tel.stage import text_of
 from tel.streams import Overlong
 
 AHEAD = 4  # blocks for each worker that are given out, or back and waiting for an earlier one
@@ -34,7 +35,6 @@ class Crew:
         self.stages, self.count, self.ordered = stages, count, ordered
         self._memory = slots.Slots(AHEAD * count, stages[0].max_line)
         self._intake = slots.Intake(self._memory, self._free, self._give)
-        self.lines = self._intake.lines
         self._children, self._tasks = {}, {}  # by connection: a worker's process id, and the numbers of its blocks
         self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
@@ -61,7 +61,8 @@ class Crew:
         self._start()
         try:
             for place, line in self._lines(named):
-                self._intake.take(*place, line)
+                if line is not None:
+                    self._intake.take(*place, line)
                 yield from self._taken()
                 if self._failure:
                     break
@@ -71,7 +72,7 @@ class Crew:
             self._stop()
 
     def _lines(self, named):
-        """Yield the ((name, number), line) pairs of all inputs, the line as it is or as its size in a slot.
+        """Yield the ((name, number), line) pairs of all inputs, the line being what `lines` yields.
 
         Lines that are too long are rejected here in their turn.
         """
@@ -99,17 +100,59 @@ class Crew:
 
         return given
 
+    def lines(self, source, limit):
+        """Yield what stands for the lines of an Input: None for one that a worker has read, the rest as an Intake does.
+
+        A plain file is read by the workers themselves, until there are lines in it that are not for them to judge.
+        """
+        self._intake.give()
+        start = yield from self._ranges(source, limit)
+        yield from self._intake.lines(source.blocks(start or None), limit)
+
+    def _ranges(self, source, limit):
+        """Yield None for each line of the ranges of an Input; returns where the next line begins."""
+        self.settle()
+        places, count, start = ranges.places(source, limit), 0, 0
+        while True:
+            while self._memory.free and (place := next(places, None)):
+                self._give(ranges.Range(self._memory.free.pop(), source, *place, limit), self._hear)
+            if not self._given:
+                return start
+            while self._next not in self._back:
+                self._hear()
+            result = self._back[self._next]
+            if result is None or self._too_many(result):
+                self._forget()
+                return start
+            part = self._given.pop(self._next)
+            del self._back[self._next]
+            self._book(part, result, count)
+            self._next += 1
+            self._memory.free.append(part.slot)
+            count, start = count + result.tallies[0].read, part.stop
+            source.consumed = start
+            yield from itertools.repeat(None, result.tallies[0].read)
+
+    def _forget(self):
+        """Let all that workers have been given be undone."""
+        while any(self._tasks.values()):
+            self._hear()
+        self._memory.free += [each.slot for each in self._given.values()]
+        self._given.clear()
+        self._back.clear()
+        self._next = self._number
+
     def _free(self):
         """The number of a slot that is free, once there is one."""
         while not self._memory.free:
             self._receive()
         return self._memory.free.pop()
 
-    def _give(self, block):
-        """Give a Block to the worker that has least to do, once one has not enough."""
+    def _give(self, block, wait=None):
+        """Give a Block to the worker that has least to do, once one has not enough; until then `wait` for Results."""
         most = GIVEN if self._memory.shared else 1  # two that send each other much would wait for each other
         while min(map(len, self._tasks.values())) >= most:
-            self._receive()
+            (wait or self._receive)()
         free = min(self._tasks, key=lambda each: len(self._tasks[each]))
         _send(free, block, self._memory)
         self._given[self._number] = block
@@ -125,31 +168,38 @@ class Crew:
 
     def _receive(self):
         """Wait for Results, and book those whose turn it is."""
+        self._hear()
+        while self._back:
+            number = self._next if self.ordered else min(self._back)
+            if number not in self._back:
+                return
+            block, result = self._given.pop(number), self._back.pop(number)
+            if not self._failure:  # nothing that comes after one counts
+                if result is None or self._too_many(result):
+                    self._work(block.pairs(self._memory))
+                else:
+                    self._book(block, result)
+            self._memory.free.append(block.slot)
+            self._next += 1
+
+    def _hear(self):
+        """Wait for Results."""
         for connection in wait([each for each, numbers in self._tasks.items() if numbers]):
             try:
                 result = connection.recv()
             except (EOFError, OSError):
                 raise Lost from None
             self._back[self._tasks[connection].popleft()] = result
-        while self._back:
-            number = self._next if self.ordered else min(self._back)
-            if number not in self._back:
-                return
-            block = self._given.pop(number)
-            self._book(block, self._back.pop(number))
-            self._memory.free.append(block.slot)
-            self._next += 1
 
-    def _book(self, block, result):
-        """Put what came of a block to the stages' accounts; nothing that comes after a failure counts."""
-        if self._failure:
-            return
-        if result is None or any(map(_too_many, self.stages, result.tallies)):
-            self._work(block.pairs(self._memory))
-            return
+    def _too_many(self, result):
+        """Whether some stage would have more rejects than it may; a percentage is judged at the end."""
+        return any(map(_are_too_many, self.stages, result.tallies))
+
+    def _book(self, block, result, before=0):
+        """Put what came of a block to the stages' accounts; places in the input are numbered on from `before`."""
         for stage, tally in zip(self.stages, result.tallies):
             try:
-                _book(stage, tally)
+                _book(stage, tally, stage.stats.read if stage.before else before)
             except Exception as error:
                 self._failure = self._failure or (stage, error)
         self._ready += worker.items_of(result, block, self._memory)
@@ -210,28 +260,23 @@ def _send(connection, block, memory):
         signal.signal(signal.SIGPIPE, before)
 
 
-def _too_many(stage, tally):
-    """Whether these rejects are more than the stage may still have; a percentage is judged at the end."""
-    limit, lines = stage.rejects.limit, sum(name == "line" for name, *_ in tally.rejects)
+def _are_too_many(stage, tally):
+    limit, lines = stage.rejects.limit, sum(reject.whole for reject in tally.rejects)
     return limit and not limit.percent and sum(stage.stats.rejected.values()) + lines > limit.most
 
 
-def _book(stage, tally):
-    """Put what happened in a stage to its account; places among what it was handed are numbered on."""
-    before = stage.stats.read
+def _book(stage, tally, before):
+    """Put what happened in a stage to its account; places are numbered on from those `before`."""
     stage.stats.read += tally.read
     stage.stats.written += tally.written
     stage.stats.dropped += tally.dropped
     stage.out.written += tally.bytes
     stage.seen.raw += tally.raw
     stage.seen.records += tally.records
-    for name, error, place, *more in tally.rejects:
-        if stage.before:
-            place = _moved(place, before)
-        getattr(stage.rejects, name)(error, place, *more)
+    for reject in tally.rejects:
+        stage.rejects.book(reject._replace(where=_moved(reject.where, before)) if before else reject)
 
 
 def _moved(place, before):
-    if isinstance(place, worker.Rejected):
-        return place._replace(where=_moved(place.where, before))
-    return f"{NAME}:{int(place.rpartition(':')[2]) + before}"
+    name, _, number = place.rpartition(":")
+    return f"{name}:{int(number) + before}"

@@ -137,7 +137,7 @@ class Stage(cli.Run):
 
     def cut(self, source):
         """The lines of an Input; with a crew, what stands for them."""
-        return super().cut(source) if self.crew is None else self.crew.lines(source.blocks(), self.max_line)
+        return super().cut(source) if self.crew is None else self.crew.lines(source, self.max_line)
 
     def written(self):
         """How many lines have been written, those read so far being done."""

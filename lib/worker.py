@@ -13,28 +13,13 @@ from tel.stage import text_of
 # room in the block's slot, else their sizes there; `names` are what the last stage puts before them, if it does.
 Result = namedtuple("Result", "names sizes lines tallies")
 Tally = namedtuple("Tally", "read written bytes dropped raw records rejects")
-Rejected = namedtuple("Rejected", "where id info")  # what a reject tells of a record
 
 
-class _Notes:
-    """Stands for a stage's Rejects in a worker: what would be rejected is noted, or raised as it would be."""
-
-    def __init__(self, rejects):
-        self.calls, self._stops = [], rejects.stops()
-        rejects.line, rejects.histogram = self.line, self.histogram
-
-    def line(self, error, where, line, id=None, info=None):
-        """Note a line that is rejected whole."""
-        self._note("line", error, where, line, id, info)
-
-    def histogram(self, error, record, name, path, value, key=None):
-        """Note a histogram that is taken out of a ping."""
-        self._note("histogram", error, Rejected(record.where, record.id, record.info), name, path, value, key)
-
-    def _note(self, name, error, *arguments):
-        if self._stops:
-            raise error
-        self.calls.append((name, error, *arguments))
+def _noted(rejects):
+    """What a stage's Rejects would count and write from now on, noted in a list instead."""
+    notes = []
+    rejects.book = lambda reject: notes.append(reject._replace(text=tuple(reject.text)))
+    return notes
 
 
 def serve(stages, memory, connection):
@@ -42,7 +27,7 @@ def serve(stages, memory, connection):
     mine = connection.fileno()
     os.closerange(3, mine)  # what the parent has locked is free once it ends, and its other workers see that
     os.closerange(mine + 1, os.sysconf("SC_OPEN_MAX"))
-    notes = [_Notes(stage.rejects) for stage in stages]
+    notes = [_noted(stage.rejects) for stage in stages]
     while True:
         try:
             block = received(connection, memory)
@@ -93,9 +78,10 @@ def items_of(result, block, memory):
 def _reset(stages, notes):
     for stage, noted in zip(stages, notes):
         stage.stats.read = stage.stats.written = stage.out.written = stage.seen.raw = stage.seen.records = 0
-        stage.stats.dropped, noted.calls = Counter(), []
+        stage.stats.dropped = Counter()
+        noted.clear()
 
 
 def _tally(stage, noted):
     counts, seen = stage.stats, stage.seen
-    return Tally(counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, noted.calls)
+    return Tally(counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, noted)

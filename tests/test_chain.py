@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tools
-from tel import compress, exits, slots, streams
+from tel import compress, exits, ranges, slots, streams
 
 tools.put_on_path()
 
@@ -67,6 +67,7 @@ def place(tmp_path_factory):
     keep("good", good)
     keep("bad", bad)
     keep("naked", naked)
+    keep("late", naked + b"bad\n" + naked)
     keep("empty", b"")
     keep("ended", tools.end(0))
     keep("misfit", naked + tools.end(99))
@@ -198,8 +199,16 @@ def test_whatever_goes_out(given, place):
     compare(ALL.rpartition(" | ")[0], place, given)
 
 
+@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut".split())
+def test_whatever_is_in_a_file_that_is_named(given, place):
+    compare(f"{RESOLVE} --rejects r0 --max-line 60000 {{place}}/{given} {{place}}/bad | {PERSIST}", place, "empty")
+
+
 @pytest.mark.parametrize("line, given", [
     (RESOLVE, "streams"),
+    (f"{RESOLVE} {{place}}/late | {PERSIST}", "empty"),
+    (f"{RESOLVE} --rejects r0 --max-bad 0 {{place}}/naked {{place}}/late | {PERSIST}", "empty"),
+    (f"{RESOLVE} --rejects /dev/full {{place}}/naked {{place}}/late | {PERSIST}", "empty"),
     (RESOLVE, "naked"),
     (f"{RESOLVE} {{place}}/naked {{place}}/streams", "empty"),
     (f"{RESOLVE} {{place}}/naked -", "misfit"),
@@ -410,6 +419,21 @@ def test_lines_come_to_the_workers_as_they_are(longest, blocks, room, limit):
     assert [line[1] if line.__class__ is tuple else whole(line) for line in found] == wanted
     ends = [(number, line) for number, line in enumerate(wanted, 1) if re.fullmatch(rb'{"end":.*}', line)]
     assert [line for line in found if line.__class__ is tuple] == [end for end in ends if len(end[1]) <= limit]
+
+
+def test_a_worker_reads_no_other_file_and_no_smaller_one(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\nbc\n")
+    part = ranges.Range(0, streams.Input(str(path)), 2, 5, 10)
+    assert list(part.pairs(None)) == [(f"{path}:1", b"bc")]
+    path.write_bytes(b"a\nbc")
+    with pytest.raises(ranges.NotSimple):
+        list(part.pairs(None))
+    other = tmp_path / "other"
+    other.write_bytes(b"a\nbc\n")
+    other.replace(path)
+    with pytest.raises(ranges.NotSimple):
+        list(part.pairs(None))
 
 
 # Signals, and memory.
