@@ -197,7 +197,7 @@ class Stage(cli.Run):
                 yield self._sized(line)
             for item in self._handed:
                 self.stats.written += 1
-                yield self._sized(item)
+                yield self._sized(item) if self.counting else item
         except Exception as error:
             self.fail(error)
             return

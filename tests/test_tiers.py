@@ -264,6 +264,13 @@ def test_a_member_more_is_judged_the_same_in_all_tiers(member):
 
 
 BIG = "mozilla::StartupTimeline::MAX_EVENT_ID * mozilla::StartupTimeline::MAX_EVENT_ID"
+def test_after_many_pings_of_one_version_come_some_of_another():
+    these, others = Definitions(FIELDS), Definitions({**FIELDS, "A": {"kind": "enumerated", "n_values": 9}})
+    for text in (CLASSIC.encode(), UNIFIED.encode()):
+        found = [check(text, cache) for cache in [these] * 20 + [others, these, *[others] * 20, these]]
+        assert len(set(map(repr, found))) == 2
+
+
 ODD_FIELDS = {
     "A": {"kind": "boolean"},
     "STARTUP_A": {"kind": "enumerated", "n_values": BIG},  # more layouts than the compiled tier can hold
