@@ -109,6 +109,8 @@ class Run:
     Filters read `records()` or `lines()` and hand what comes out to `write()`; `finish()` and `abandon()` are ours.
     """
 
+    alone = True  # nothing that is known of a record goes on beside its line
+
     def __init__(self, tool, options):
         from tel import ends, rejects, streams
 

@@ -47,7 +47,7 @@ class Stage(cli.Run):
     def __init__(self, tool, module, options, before, last):
         self.tool, self.module, self.before, self.last = tool, module, before, last
         self.arriving = Arriving(before) if before else None
-        self.status, self.begun, self.crew = exits.OK, False, None
+        self.alone, self.status, self.begun, self.crew = last, exits.OK, False, None
         self.function, self.raw, self.number, self.counting = None, None, 0, False
         self._handed, self._once, self._more, self._vouches = (), False, dict, False
         self.out = Handed()
