@@ -19,7 +19,8 @@ chain with status 75, and nothing is stored.
 Options:
   -j N, --jobs N      Share the work of tel-resolve, tel-validate,
                       tel-convert and a last tel-persist among N processes;
-                      this one reads, counts and writes [default: 1].
+                      this one reads, counts, compresses in N threads, and
+                      writes [default: 1].
   -k, --keep-order    Hand on what N processes make in the order of the input;
                       tel-persist always gets it so.
   --help              Print this text.

@@ -52,7 +52,7 @@ def work(run):
         asked = server.Server(cache, options.url("--fetch"), history.PATH, options.seconds("--timeout"))
     channels = resolve.read_channels(options["--channels"]) if options["--channels"] else resolve.CHANNELS
     only = options.one_of("--only", ("revision", "any")) == "revision"
-    resolver = resolve.Resolver(cache, asked, channels, only)
+    resolver = resolve.Resolver(cache, asked, channels, only, run.alone)
     replace = options.one_of("--utf8", ("reject", "replace")) == "replace"
     date, make_ids = options.date("--date"), options["--make-ids"]
     run.filter(

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections import namedtuple
 
-from tel import crew, exits, usage
+from tel import crew, exits, heap, usage
 from tel.errors import UsageError
 from tel.stage import Stage
 from tel.streams import STDIN
@@ -95,6 +95,7 @@ def _check_shared(names):
 def run(commands, count=1, ordered=False):
     """Run a pipeline of Commands; the exit status is that of the last stage that failed, or 0."""
     gc.set_threshold(100_000, 50, 50)  # records hold no cycles: what is left to collect is little
+    heap.hold()
     if count > 1:
         _check_shared([command.tool for command in commands])
     stages = [None]
@@ -102,7 +103,10 @@ def run(commands, count=1, ordered=False):
         stages.append(Stage(*command, stages[-1], number == len(commands)))
     del stages[0]
     if count > 1 and _is_shared(stages):
-        foreman = crew.Crew(stages, count, ordered or commands[-1].tool == SINK)
+        is_sink = commands[-1].tool == SINK
+        if is_sink and stages[-1].options["--threads"] == "1":
+            stages[-1].options["--threads"] = str(count)
+        foreman = crew.Crew(stages, count, ordered or is_sink)
         for stage in stages:
             stage.join(foreman)
     stages[-1].run()

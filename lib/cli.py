@@ -109,6 +109,8 @@ class Run:
     Filters read `records()` or `lines()` and hand what comes out to `write()`; `finish()` and `abandon()` are ours.
     """
 
+    alone = True  # nothing that is known of a record goes on beside its line
+
     def __init__(self, tool, options):
         from tel import ends, rejects, streams
 
@@ -174,10 +176,16 @@ class Run:
         from tel import streams
 
         named = named and source.path != streams.STDIN
-        numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
+        numbered = _numbered(self.cut(source), source)
         whole = (lambda: True) if named else (given or (lambda: False))
         body = self.ends.body(numbered, source.name, whole, self.written)
         return self._counted(self._watched(body), source)
+
+    def cut(self, source):
+        """The lines of an Input, those that are too long as Overlongs."""
+        from tel import streams
+
+        return streams.lines(source.blocks(), self.max_line)
 
     def all_lines(self, given=None, named=True):
         """Yield the (where, line) pairs of all inputs, as `lines` does."""

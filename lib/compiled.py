@@ -13,6 +13,7 @@ __all__ = ["finder", "look", "strict", "sums"]  # what tel.tiers asks for
 INSIDE = 4  # added to the kind of a container that lies below the payload
 HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
 _KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
+_FITTING = {pings.CLASSIC: {0, 1}, pings.UNIFIED: {INSIDE, INSIDE + 1}}  # kinds of containers that are converted
 
 
 def _tree(ways, below=()):
@@ -135,17 +136,18 @@ class Outline(pings.TextOutline):
         containers = self._arrays(version) if self.carries else ()
         if containers is None:
             return None
-        if any(each.doubts for each in containers):
-            return parted.Parted(data, edits, containers)
+        for _, _, _, doubts in containers:
+            if doubts:
+                return parted.Parted(data, edits, [parted.Container(*each) for each in containers])
         return parted.edited(data, [*edits, *[each[:3] for each in containers]])
 
     def _arrays(self, version):
-        """The parted.Containers of a ping by the definitions of a Version; None in doubt."""
+        """What parted.Containers of a ping are made of by the definitions of a Version; None in doubt."""
         data, spans, table = self._data, self._spans, _table(version)
         _GUESSES.used(data, spans[_AT[pings.REVISION[self.generation]]], table)
         if self._table is not table:
             spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
-        return spans[_ARRAYS] and [parted.Container(*each) for each in spans[_ARRAYS]]
+        return spans[_ARRAYS]
 
     def _made_info(self):
         """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
@@ -168,17 +170,30 @@ def _made_info(type, application):
 
 
 class _Guesses(dict):
-    """Which Table a ping will need, by the last revision that its text names: to be made sure of afterwards."""
+    """Which Table a ping will need, to be made sure of afterwards: the one that all pings needed for a while, or else
+    by the last revision that its text names.
+    """
 
-    NAME, MOST = b'"revision":"', 64
+    NAME, MOST, WHILE = b'"revision":"', 64, 16
+
+    def __init__(self):
+        self._last, self._times = None, 0  # the Table that was needed last, and how often on end
 
     def of(self, data):
         """The Table that a ping's text will most likely need, or None."""
+        if self._times > self.WHILE:
+            return self._last
         at = data.rfind(self.NAME)
         return None if at < 0 else self.get(self._url(data, at + len(self.NAME)))
 
     def used(self, data, span, table):
         """Hear which Table a ping needed, whose revision is written at a span (None: nowhere)."""
+        if table is self._last:
+            self._times += 1
+            if self._times > self.WHILE:
+                return
+        else:
+            self._last, self._times = table, 0
         if span is not None:
             url = self._url(data, span[0] + 1)
             if self.get(url) is not table:
@@ -211,8 +226,8 @@ def look(data, version=None):
         return None
     if stored is None or not sound:
         return None
-    kinds, base = spans[_HELD], INSIDE if generation == pings.UNIFIED else 0
-    if any(kind - base not in (0, 1) for kind in kinds):
+    kinds = spans[_HELD]
+    if kinds and not _FITTING[generation].issuperset(kinds):
         return None  # those of add-ons, or in a place for another generation
     return Outline(data, spans, generation, stored, bool(kinds), table)
 

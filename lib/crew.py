@@ -2,26 +2,23 @@
 
 A worker keeps nothing: what came out of a block, the rejects and the counts go back to the parent, which books them in
 the stages' own names. A block in which a stage fails, or rejects too much, is done again by the parent in its turn, so
-that the chain ends there as it would without workers.
+that the chain ends there as it would without workers. Lines go to the workers and back in memory that all share.
 """
 
 import gc
+import itertools
 import os
 import signal
-from collections import Counter, namedtuple
+from collections import deque
 from multiprocessing.connection import Pipe, wait
 
+from tel import ranges, slots, worker
 from tel.errors import NotWhole
-from tel.stage import NAME, text_of
+from tel.stage import text_of
 from tel.streams import Overlong
 
-BLOCK = 1 << 20  # bytes of lines that a worker is given at once
 AHEAD = 4  # blocks for each worker that are given out, or back and waiting for an earlier one
-
-# What came of one block: the items, and for each stage its Tally.
-Result = namedtuple("Result", "items tallies")
-Tally = namedtuple("Tally", "read written bytes dropped raw records rejects")
-Rejected = namedtuple("Rejected", "where id info")  # what a reject tells of a record
+GIVEN = 2  # of these, the blocks that a worker has: the next one is there when one is done
 
 
 class Lost(NotWhole):
@@ -31,33 +28,15 @@ class Lost(NotWhole):
         super().__init__("a worker ended before its time", cure="run the chain again")
 
 
-class Block:
-    """Lines that follow each other in one input: its name, and the number of the first of them."""
-
-    def __init__(self, name, number):
-        self.name, self.number, self.lines, self.size = name, number, [], 0
-
-    def add(self, name, number, line):
-        """Take a line in, if it is the next one and there is room; whether it was taken."""
-        if (name, number) != (self.name, self.number + len(self.lines)) or self.size > BLOCK:
-            return False
-        self.lines.append(line)
-        self.size += len(line)
-        return True
-
-    def pairs(self):
-        """Yield the (where, line) pairs."""
-        for number, line in enumerate(self.lines, self.number):
-            yield f"{self.name}:{number}", line
-
-
 class Crew:
     """The workers of a chain's stages. `ordered` hands on what comes out in the order of what went in."""
 
     def __init__(self, stages, count, ordered):
         self.stages, self.count, self.ordered = stages, count, ordered
-        self._children, self._busy = {}, {}  # by connection: a worker's process id, and the number of its block
-        self._filling, self._given, self._back = None, {}, {}  # the Blocks and, once they are back, Results by number
+        self._memory = slots.Slots(AHEAD * count, stages[0].max_line)
+        self._intake = slots.Intake(self._memory, self._free, self._give)
+        self._children, self._tasks = {}, {}  # by connection: a worker's process id, and the numbers of its blocks
+        self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
         self._ready, self._failure = [], None
 
@@ -81,8 +60,9 @@ class Crew:
         """Yield what comes out of the workers."""
         self._start()
         try:
-            for where, line in self._lines(named):
-                self._take(where, line)
+            for place, line in self._lines(named):
+                if line is not None:
+                    self._intake.take(*place, line)
                 yield from self._taken()
                 if self._failure:
                     break
@@ -92,16 +72,19 @@ class Crew:
             self._stop()
 
     def _lines(self, named):
-        """Yield the (where, line) pairs of all inputs but for lines too long, which are rejected here in their turn."""
+        """Yield the ((name, number), line) pairs of all inputs, the line being what `lines` yields.
+
+        Lines that are too long are rejected here in their turn.
+        """
         first = self.stages[0]
         try:
-            for where, line in first.all_lines(first.raw and self._given_whole(first), named):
+            for place, line in first.all_lines(first.raw and self._given_whole(first), named):
                 if line.__class__ is not Overlong:
-                    yield where, line
+                    yield place, line
                     continue
                 self.settle()
                 if not self._failure:
-                    self._work([(where, line)])
+                    self._work([("{}:{}".format(*place), line)])
                 if self._failure:
                     return
         except Lost:
@@ -117,60 +100,109 @@ class Crew:
 
         return given
 
-    def _take(self, where, line):
-        name, _, number = where.rpartition(":")
-        if self._filling is None or not self._filling.add(name, int(number), line):
-            self._give()
-            self._filling = Block(name, int(number))
-            self._filling.add(name, int(number), line)
+    def lines(self, source, limit):
+        """Yield what stands for the lines of an Input: None for one that a worker has read, the rest as an Intake does.
 
-    def _give(self):
-        """Give the block that has been filled to a worker that has nothing to do, once there is one."""
-        if self._filling is None:
-            return
-        while self._busy and (len(self._busy) == self.count or self._number - self._next >= AHEAD * self.count):
+        A plain file is read by the workers themselves, until there are lines in it that are not for them to judge.
+        """
+        self._intake.give()
+        start = yield from self._ranges(source, limit)
+        yield from self._intake.lines(source.blocks(start or None), limit)
+
+    def _ranges(self, source, limit):
+        """Yield None for each line of the ranges of an Input; returns where the next line begins."""
+        self.settle()
+        places, count, start = ranges.places(source, limit), 0, 0
+        while True:
+            while self._memory.free and (place := next(places, None)):
+                self._give(ranges.Range(self._memory.free.pop(), source, *place, limit), self._hear)
+            if not self._given:
+                return start
+            while self._next not in self._back:
+                self._hear()
+            result = self._back[self._next]
+            if result is None or self._too_many(result):
+                self._forget()
+                return start
+            part = self._given.pop(self._next)
+            del self._back[self._next]
+            self._book(part, result, count)
+            self._next += 1
+            self._memory.free.append(part.slot)
+            count, start = count + result.tallies[0].read, part.stop
+            source.consumed = start
+            yield from itertools.repeat(None, result.tallies[0].read)
+
+    def _forget(self):
+        """Let all that workers have been given be undone."""
+        while any(self._tasks.values()):
+            self._hear()
+        self._memory.free += [each.slot for each in self._given.values()]
+        self._given.clear()
+        self._back.clear()
+        self._next = self._number
+
+    def _free(self):
+        """The number of a slot that is free, once there is one."""
+        while not self._memory.free:
             self._receive()
-        if not self._failure:
-            free = next(each for each in self._children if each not in self._busy)
-            _send(free, self._filling)
-            self._given[self._number], self._busy[free] = self._filling, self._number
-            self._number += 1
-        self._filling = None
+        return self._memory.free.pop()
+
+    def _give(self, block, wait=None):
+        """Give a Block to the worker that has least to do, once one has not enough; until then `wait` for Results."""
+        most = GIVEN if self._memory.shared else 1  # two that send each other much would wait for each other
+        while min(map(len, self._tasks.values())) >= most:
+            (wait or self._receive)()
+        free = min(self._tasks, key=lambda each: len(self._tasks[each]))
+        _send(free, block, self._memory)
+        self._given[self._number] = block
+        self._tasks[free].append(self._number)
+        self._number += 1
 
     def settle(self):
         """Wait until all lines that were read are done; returns how many items wait to be taken."""
-        self._give()
-        while self._busy:
+        self._intake.give()
+        while any(self._tasks.values()):
             self._receive()
         return len(self._ready)
 
     def _receive(self):
-        for connection in wait(list(self._busy)):
-            try:
-                result = connection.recv()
-            except (EOFError, OSError):
-                raise Lost from None
-            self._back[self._busy.pop(connection)] = result
+        """Wait for Results, and book those whose turn it is."""
+        self._hear()
         while self._back:
             number = self._next if self.ordered else min(self._back)
             if number not in self._back:
                 return
-            self._book(self._given.pop(number), self._back.pop(number))
+            block, result = self._given.pop(number), self._back.pop(number)
+            if not self._failure:  # nothing that comes after one counts
+                if result is None or self._too_many(result):
+                    self._work(block.pairs(self._memory))
+                else:
+                    self._book(block, result)
+            self._memory.free.append(block.slot)
             self._next += 1
 
-    def _book(self, block, result):
-        """Put what came of a block to the stages' accounts; nothing that comes after a failure counts."""
-        if self._failure:
-            return
-        if result is None or any(map(_too_many, self.stages, result.tallies)):
-            self._work(block.pairs())
-            return
+    def _hear(self):
+        """Wait for Results."""
+        for connection in wait([each for each, numbers in self._tasks.items() if numbers]):
+            try:
+                result = connection.recv()
+            except (EOFError, OSError):
+                raise Lost from None
+            self._back[self._tasks[connection].popleft()] = result
+
+    def _too_many(self, result):
+        """Whether some stage would have more rejects than it may; a percentage is judged at the end."""
+        return any(map(_are_too_many, self.stages, result.tallies))
+
+    def _book(self, block, result, before=0):
+        """Put what came of a block to the stages' accounts; places in the input are numbered on from `before`."""
         for stage, tally in zip(self.stages, result.tallies):
             try:
-                _book(stage, tally)
+                _book(stage, tally, stage.stats.read if stage.before else before)
             except Exception as error:
                 self._failure = self._failure or (stage, error)
-        self._ready += result.items
+        self._ready += worker.items_of(result, block, self._memory)
 
     def _work(self, pairs):
         """Do the work of all stages here; the first failure is kept."""
@@ -204,11 +236,11 @@ class Crew:
             child = os.fork()
             if child == 0:
                 try:
-                    _serve(self.stages, theirs)
+                    worker.serve(self.stages, self._memory, theirs)
                 finally:
                     os._exit(0)
             theirs.close()
-            self._children[ours] = child
+            self._children[ours], self._tasks[ours] = child, deque()
 
     def _stop(self):
         for connection in self._children:
@@ -217,93 +249,34 @@ class Crew:
             os.waitpid(child, 0)
 
 
-def _send(connection, block):
+def _send(connection, block, memory):
     """Send a block; a worker that is gone is no broken pipe of ours."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        connection.send(block)
+        worker.send(connection, block, memory)
     except OSError:
         raise Lost from None
     finally:
         signal.signal(signal.SIGPIPE, before)
 
 
-def _too_many(stage, tally):
-    """Whether these rejects are more than the stage may still have; a percentage is judged at the end."""
-    limit, lines = stage.rejects.limit, sum(name == "line" for name, *_ in tally.rejects)
+def _are_too_many(stage, tally):
+    limit, lines = stage.rejects.limit, sum(reject.whole for reject in tally.rejects)
     return limit and not limit.percent and sum(stage.stats.rejected.values()) + lines > limit.most
 
 
-def _book(stage, tally):
-    """Put what happened in a stage to its account; places among what it was handed are numbered on."""
-    before = stage.stats.read
+def _book(stage, tally, before):
+    """Put what happened in a stage to its account; places are numbered on from those `before`."""
     stage.stats.read += tally.read
     stage.stats.written += tally.written
     stage.stats.dropped += tally.dropped
     stage.out.written += tally.bytes
     stage.seen.raw += tally.raw
     stage.seen.records += tally.records
-    for name, error, place, *more in tally.rejects:
-        if stage.before:
-            place = _moved(place, before)
-        getattr(stage.rejects, name)(error, place, *more)
+    for reject in tally.rejects:
+        stage.rejects.book(reject._replace(where=_moved(reject.where, before)) if before else reject)
 
 
 def _moved(place, before):
-    if isinstance(place, Rejected):
-        return place._replace(where=_moved(place.where, before))
-    return f"{NAME}:{int(place.rpartition(':')[2]) + before}"
-
-
-class _Notes:
-    """Stands for a stage's Rejects in a worker: what would be rejected is noted, or raised as it would be."""
-
-    def __init__(self, rejects):
-        self.calls, self._stops = [], rejects.stops()
-        rejects.line, rejects.histogram = self.line, self.histogram
-
-    def line(self, error, where, line, id=None, info=None):
-        """Note a line that is rejected whole."""
-        self._note("line", error, where, line, id, info)
-
-    def histogram(self, error, record, name, path, value, key=None):
-        """Note a histogram that is taken out of a ping."""
-        self._note("histogram", error, Rejected(record.where, record.id, record.info), name, path, value, key)
-
-    def _note(self, name, error, *arguments):
-        if self._stops:
-            raise error
-        self.calls.append((name, error, *arguments))
-
-
-def _serve(stages, connection):
-    """Work on blocks until there are no more; None is the result of one in which a stage fails."""
-    mine = connection.fileno()
-    os.closerange(3, mine)  # what the parent has locked is free once it ends, and its other workers see that
-    os.closerange(mine + 1, os.sysconf("SC_OPEN_MAX"))
-    notes = [_Notes(stage.rejects) for stage in stages]
-    while True:
-        try:
-            block = connection.recv()
-        except EOFError:
-            return
-        _reset(stages, notes)
-        items = block.pairs()
-        for stage in stages:
-            items = stage.made(items)
-        try:
-            result = Result(list(map(text_of, items)), list(map(_tally, stages, notes)))
-        except Exception:
-            result = None
-        connection.send(result)
-
-
-def _reset(stages, notes):
-    for stage, noted in zip(stages, notes):
-        stage.stats.read = stage.stats.written = stage.out.written = stage.seen.raw = stage.seen.records = 0
-        stage.stats.dropped, noted.calls = Counter(), []
-
-
-def _tally(stage, noted):
-    counts, seen = stage.stats, stage.seen
-    return Tally(counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, noted.calls)
+    name, _, number = place.rpartition(":")
+    return f"{name}:{int(number) + before}"

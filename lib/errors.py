@@ -11,7 +11,7 @@ def printable(text):
     >>> print(printable("a\\nb"))
     a\\nb
     """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager

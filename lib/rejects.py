@@ -1,13 +1,18 @@
 """Bad data, kept whole: one JSON line for each rejected line or histogram, or the end of the run at the first one."""
 
 import base64
+import itertools
 import re
+from collections import namedtuple
 
 from tel import jsonl, streams
 from tel.errors import BadData, UsageError, printable
 from tel.stats import say
 
 FAILED = "job_failed"  # the error type of what a job raises
+
+# A `whole` line or a histogram that is rejected: its place, pieces of JSON text of all else, what `heard` is told.
+Reject = namedtuple("Reject", "whole error_type where text heard")
 
 
 class Rejects:
@@ -39,16 +44,11 @@ class Rejects:
             raise self.placed(error, where)
         if skips and not self.skipped:
             say(f"{self.tool}: {printable(where)}: {error.reason}; it is left out, as others will be")
-        self.stats.rejected[error.error_type] += 1
-        if self.heard:
-            self.heard(error, info or {}, None)
-        if self._file is None:
-            pass
-        elif isinstance(line, streams.Overlong):
-            self._overlong(self._entry(error, where, id), line)
-        else:
-            self._file.line(jsonl.dumps({**self._entry(error, where, id), **_printable(line)}))
-        self._check_limits()
+        more = {} if line.__class__ is streams.Overlong or self._file is None else _printable(line)
+        text = self._text(error, id, more)
+        if line.__class__ is streams.Overlong and self._file is not None:
+            text = itertools.chain((text[0][:-2],), _overlong(line))
+        self.book(Reject(True, error.error_type, where, text, self.heard and (error, info or {}, None)))
 
     def histogram(self, error, record, name, path, value, key=None):
         """Reject one histogram taken out of a Record's ping, which goes on.
@@ -57,12 +57,28 @@ class Rejects:
         """
         if self.stops():
             raise self.placed(error, record.where)
-        self.stats.dropped[error.error_type] += 1
+        more = {"name": name, "path": path, **({} if key is None else {"key": key}), "value": value}
+        text = self._text(error, record.id, more)
+        self.book(Reject(False, error.error_type, record.where, text, self.heard and (error, record.info, name)))
+
+    def _text(self, error, id, more):
+        """The members of an entry behind its place, its end too; nothing if there is no file."""
+        if self._file is None:
+            return ()
+        entry = {"id": id, "error_type": error.error_type, "error_message": error.reason, **more}
+        return (b"," + jsonl.dumps(entry)[1:] + b"\n",)
+
+    def book(self, reject):
+        """Count and write a Reject. Raises BadData `too_many`."""
+        (self.stats.rejected if reject.whole else self.stats.dropped)[reject.error_type] += 1
         if self.heard:
-            self.heard(error, record.info, name)
+            self.heard(*reject.heard)
         if self._file is not None:
-            entry = {**self._entry(error, record.where, record.id), "name": name, "path": path}
-            self._file.line(jsonl.dumps({**entry, **({} if key is None else {"key": key}), "value": value}))
+            self._file.write(jsonl.dumps({"tool": self.tool, "where": printable(reject.where)})[:-1])
+            for piece in reject.text:
+                self._file.write(piece)
+        if reject.whole:
+            self._check_limits()
 
     def stops(self):
         """Whether the first bad thing ends the run."""
@@ -84,29 +100,21 @@ class Rejects:
         error.cure = error.cure or "--rejects FILE keeps bad data there and goes on"
         return error
 
-    def _entry(self, error, where, id):
-        return {
-            "tool": self.tool,
-            "where": printable(where),
-            "id": id,
-            "error_type": error.error_type,
-            "error_message": error.reason,
-        }
-
-    def _overlong(self, entry, line):
-        """Write a line of any length as base64 without ever holding it."""
-        self._file.write(jsonl.dumps(entry)[:-1] + b',"line_base64":"')
-        rest = b""
-        for chunk in line.chunks():
-            chunk = rest + chunk
-            whole = len(chunk) - len(chunk) % 3
-            self._file.write(base64.b64encode(chunk[:whole]))
-            rest = chunk[whole:]
-        self._file.write(base64.b64encode(rest) + b'"}\n')
-
     def _check_limits(self, final=False):
         for limit in filter(None, (self.limit, self.skips)):
             limit.check(self.stats, final)
+
+
+def _overlong(line):
+    """Yield the last member of an entry: a line of any length as base64, without ever holding it."""
+    yield b',"line_base64":"'
+    rest = b""
+    for chunk in line.chunks():
+        chunk = rest + chunk
+        whole = len(chunk) - len(chunk) % 3
+        yield base64.b64encode(chunk[:whole])
+        rest = chunk[whole:]
+    yield base64.b64encode(rest) + b'"}\n'
 
 
 def _printable(line):

@@ -102,16 +102,18 @@ class Resolver:
 
     `server` (a server.Server, or None) is asked for a revision that the cache does not know. Where the ping names
     none that can be found, its channel says the repository (`channels`) and its build id the time, or else its version
-    the product, for which definitions were in effect; `only_revision` forbids that.
+    the product, for which definitions were in effect; `only_revision` forbids that. `alone` says that no other stage
+    makes use of what was found out about a ping.
     """
 
-    def __init__(self, cache, server=None, channels=CHANNELS, only_revision=False):
+    def __init__(self, cache, server=None, channels=CHANNELS, only_revision=False, alone=False):
         self.cache, self.server, self.channels, self.only_revision = cache, server, channels, only_revision
+        self._looks = not alone or tiers.sees_all()  # else parsing is quicker than converting for the proof alone
         self._revisions, self._builds = {}, {}
 
     def look(self, ping):
         """A tier's Outline of a ping's bytes; None in doubt, and where the text of its histograms may be no JSON."""
-        outline = tiers.look(ping)
+        outline = tiers.look(ping) if self._looks else None
         if not outline or outline.proven:
             return outline
         try:

@@ -47,7 +47,7 @@ class Stage(cli.Run):
     def __init__(self, tool, module, options, before, last):
         self.tool, self.module, self.before, self.last = tool, module, before, last
         self.arriving = Arriving(before) if before else None
-        self.status, self.begun, self.crew = exits.OK, False, None
+        self.alone, self.status, self.begun, self.crew = last, exits.OK, False, None
         self.function, self.raw, self.number, self.counting = None, None, 0, False
         self._handed, self._once, self._more, self._vouches = (), False, dict, False
         self.out = Handed()
@@ -130,10 +130,14 @@ class Stage(cli.Run):
         return [held(text_of(self._fitting(item))) for item in self.arriving.items]
 
     def _counted(self, lines, source):
-        """With a crew, lines count when their block comes back."""
+        """With a crew, lines count when their block comes back, and their places come as (name, number)."""
         if self.crew is None:
             return super()._counted(lines, source)
-        return ((f"{source.name}:{source.line}", line) for line in lines)
+        return (((source.name, source.line), line) for line in lines)
+
+    def cut(self, source):
+        """The lines of an Input; with a crew, what stands for them."""
+        return super().cut(source) if self.crew is None else self.crew.lines(source, self.max_line)
 
     def written(self):
         """How many lines have been written, those read so far being done."""
@@ -193,7 +197,7 @@ class Stage(cli.Run):
                 yield self._sized(line)
             for item in self._handed:
                 self.stats.written += 1
-                yield self._sized(item)
+                yield self._sized(item) if self.counting else item
         except Exception as error:
             self.fail(error)
             return

@@ -38,6 +38,7 @@ class Input:
         self._file = _open(path)
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self.identity = status.st_dev, status.st_ino
         self._frames = self._checked(check) if check else None
 
     def _checked(self, check):
@@ -78,11 +79,29 @@ class Input:
             self._digest.update(data)
         return data
 
-    def blocks(self):
-        """Yield the plain bytes, in blocks of any size; the file is closed at the end."""
+    def is_plain(self):
+        """Whether this is a regular file, not compressed."""
+        return (
+            self.size is not None
+            and self._frames is None
+            and not compress.codec_of(self.peek(0, compress.MAGIC_LENGTH))
+        )
+
+    def peek(self, at, size):
+        """At most `size` bytes at a place of a regular file, wherever it is being read. Raises IOFailed."""
+        try:
+            return os.pread(self._file.fileno(), size, at)
+        except OSError as error:
+            raise IOFailed(f"cannot read: {error.strerror}", self.name) from None
+
+    def blocks(self, start=None):
+        """Yield the plain bytes, in blocks of any size; the file is closed at the end.
+
+        Those of a plain file may `start` at another place than its beginning; what lies before counts as read.
+        """
         with naming(self.name), self._file:
             try:
-                yield from self._plain()
+                yield from self._plain() if start is None else self._behind(start)
             except BadData as error:
                 error.where = error.where or self.name
                 raise
@@ -101,6 +120,11 @@ class Input:
         if codec is None:
             return self._raw(head, BLOCK)
         return compress.decompress(codec, self._raw(head, COMPRESSED_BLOCK))
+
+    def _behind(self, start):
+        """The bytes behind a place."""
+        self.consumed = self._file.seek(start)
+        return self._raw(self._read(BLOCK), BLOCK)
 
     def _framed(self):
         """The plain bytes of known frames; what follows these is read where it belongs to the digest."""
@@ -173,7 +197,7 @@ def lines(blocks, limit=MAX_LINE):
             held += len(block)
             if held > limit:
                 after = []
-                yield from _overlong(limit, rest, blocks, after)
+                yield from overlong(limit, rest, blocks, after)
                 blocks, rest, held = itertools.chain(after, blocks), [], 0
             continue
         rest.append(head)
@@ -198,7 +222,7 @@ def _cut(block):
     return pieces
 
 
-def _overlong(limit, held, blocks, after):
+def overlong(limit, held, blocks, after):
     """Yield one Overlong that starts with `held` and reads `blocks` to the line's end; `after` gets what follows it."""
 
     def chunks():

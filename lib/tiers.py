@@ -30,6 +30,11 @@ def proves(ping):
     return _ask("strict")(ping)
 
 
+def sees_all():
+    """Whether a tier's Outlines are of text that is proven to be strict JSON."""
+    return _ask("strict") is not _Reference.strict
+
+
 def finder(ways):
     """A function of a ping's bytes: a list that begins with the span, or None, of each of some ways; None in doubt.
 

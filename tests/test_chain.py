@@ -14,13 +14,14 @@ import tempfile
 import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tools
-from tel import compress, exits
+from tel import compress, exits, ranges, slots, streams
 
 tools.put_on_path()
 
@@ -32,9 +33,7 @@ ALL = f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 | tel-convert --rejec
 SHARED = ("resolve", "validate", "convert", "persist")
 
 # A chain's code in a process of its own, with blocks so small that workers share even little input.
-CHAIN = (
-    f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import crew; crew.BLOCK = {BLOCK}; "
-)
+CHAIN = f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import slots; slots.BLOCK = {BLOCK}; "
 CHAIN += "sys.argv[0] = 'tel-chain'; from tel.filters.chain import main; sys.exit(main())"
 
 
@@ -68,6 +67,7 @@ def place(tmp_path_factory):
     keep("good", good)
     keep("bad", bad)
     keep("naked", naked)
+    keep("late", naked + b"bad\n" + naked)
     keep("empty", b"")
     keep("ended", tools.end(0))
     keep("misfit", naked + tools.end(99))
@@ -76,6 +76,7 @@ def place(tmp_path_factory):
     keep("gz", gzip.compress(good))
     keep("cut", gzip.compress(bad, 1)[:-400])
     keep("long", b"".join(lines[:5]) + b"x" * 70_000 + b"\n" + bad)
+    keep("large", output("tel-sample -n 3") + good)
     keep("records", resolved)
     keep("odd", b"".join(jq_like(line) + b"\n" for line in resolved.splitlines()[:-1]) + b'{"id":1}\n[]\n\n')
     keep("mixed", b"".join(lines[:5] + resolved.splitlines(keepends=True)[:5] + lines[5:9]))
@@ -198,12 +199,22 @@ def test_whatever_goes_out(given, place):
     compare(ALL.rpartition(" | ")[0], place, given)
 
 
+@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut".split())
+def test_whatever_is_in_a_file_that_is_named(given, place):
+    compare(f"{RESOLVE} --rejects r0 --max-line 60000 {{place}}/{given} {{place}}/bad | {PERSIST}", place, "empty")
+
+
 @pytest.mark.parametrize("line, given", [
     (RESOLVE, "streams"),
+    (f"{RESOLVE} {{place}}/late | {PERSIST}", "empty"),
+    (f"{RESOLVE} --rejects r0 --max-bad 0 {{place}}/naked {{place}}/late | {PERSIST}", "empty"),
+    (f"{RESOLVE} --rejects /dev/full {{place}}/naked {{place}}/late | {PERSIST}", "empty"),
     (RESOLVE, "naked"),
     (f"{RESOLVE} {{place}}/naked {{place}}/streams", "empty"),
     (f"{RESOLVE} {{place}}/naked -", "misfit"),
     (f"{RESOLVE} | tel-validate - | tel-convert", "good"),
+    (f"{RESOLVE} --max-line 100K", "large"),
+    (f"{RESOLVE} --rejects r0 --max-line 900000G | tel-validate --rejects r1 | {PERSIST}", "bad"),
     (f"{RESOLVE} | {RESOLVE}", "naked"),
     (f"{RESOLVE} | tel-convert | tel-convert --expand | tel-validate", "good"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "bad"),
@@ -364,6 +375,65 @@ def test_words_are_quoted_as_in_a_shell(words):
     from tel import chain
 
     assert chain._split(f"{shlex.join(words)} | {shlex.join(words)}|x") == [words, words, ["x"]]
+
+
+# Lines on their way to the workers.
+
+WORDS = st.sampled_from([b"a", b"bcd", b"\n", b"\n", b'{"end":', b'{"end":1}\n', b"long" * 9])
+OWN = 1 << 50  # bytes of a line for which no memory can be shared
+
+
+def delivered(blocks, limit, longest):
+    """The lines that come to workers; an Overlong as its chunks."""
+    memory, found = slots.Slots(2, longest), []
+
+    def give(block):
+        found.extend(line for _, line in block.pairs(memory))
+        memory.free.append(block.slot)
+
+    intake = slots.Intake(memory, memory.free.pop, give)
+    for number, line in enumerate(intake.lines(blocks, limit), 1):
+        if line.__class__ is streams.Overlong:
+            intake.give()
+            found.append(list(line.chunks()))
+        elif line.__class__ is bytes and line.endswith(b"}"):
+            intake.give()
+            found.append((number, line))
+        else:
+            intake.take("name", number, line)
+    intake.give()
+    return found
+
+
+@pytest.mark.parametrize("longest", [40, OWN])
+@given(blocks=st.lists(st.lists(WORDS).map(b"".join)), room=st.integers(1, 50), limit=st.integers(1, 40))
+def test_lines_come_to_the_workers_as_they_are(longest, blocks, room, limit):
+    """Those too long and end records, which the parent keeps, in their places."""
+
+    def whole(line):
+        return b"".join(line if line.__class__ is list else line.chunks()) if line.__class__ is not bytes else line
+
+    wanted = [whole(line) for line in streams.lines(blocks, limit)]
+    with mock.patch.object(slots, "BLOCK", room):
+        found = delivered(blocks, limit, longest)
+    assert [line[1] if line.__class__ is tuple else whole(line) for line in found] == wanted
+    ends = [(number, line) for number, line in enumerate(wanted, 1) if re.fullmatch(rb'{"end":.*}', line)]
+    assert [line for line in found if line.__class__ is tuple] == [end for end in ends if len(end[1]) <= limit]
+
+
+def test_a_worker_reads_no_other_file_and_no_smaller_one(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\nbc\n")
+    part = ranges.Range(0, streams.Input(str(path)), 2, 5, 10)
+    assert list(part.pairs(None)) == [(f"{path}:1", b"bc")]
+    path.write_bytes(b"a\nbc")
+    with pytest.raises(ranges.NotSimple):
+        list(part.pairs(None))
+    other = tmp_path / "other"
+    other.write_bytes(b"a\nbc\n")
+    other.replace(path)
+    with pytest.raises(ranges.NotSimple):
+        list(part.pairs(None))
 
 
 # Signals, and memory.

@@ -14,9 +14,9 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
-    "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
+    "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
     "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "crew", "chain",
+    "resolve", "persist", "change", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
 SLOW = {

@@ -155,6 +155,9 @@ def outcome(tier, text, cache, way):
     resolver = resolve.Resolver(cache, only_revision=len(way.sieve) > 0)
     found = list(resolve.resolve([("here:1", line)], resolver, kept, "20260901", way.make_ids))
     lines = [record.line() for record in found]
+    lonely = resolve.Resolver(cache, only_revision=len(way.sieve) > 0, alone=True)
+    found_alone = resolve.resolve([("here:1", line)], lonely, kept, "20260901", way.make_ids)
+    lines += [record.line() for record in found_alone]
     alone = [record for each in lines for record in [records.parse(each, "here:2")]]
     alone.append(fresh(text, "i" if way.make_ids else "i d"))
     for stage in (validate.validate, convert.convert):
@@ -264,6 +267,15 @@ def test_a_member_more_is_judged_the_same_in_all_tiers(member):
 
 
 BIG = "mozilla::StartupTimeline::MAX_EVENT_ID * mozilla::StartupTimeline::MAX_EVENT_ID"
+
+
+def test_after_many_pings_of_one_version_come_some_of_another():
+    these, others = Definitions(FIELDS), Definitions({**FIELDS, "A": {"kind": "enumerated", "n_values": 9}})
+    for text in (CLASSIC.encode(), UNIFIED.encode()):
+        found = [check(text, cache) for cache in [these] * 20 + [others, these, *[others] * 20, these]]
+        assert len(set(map(repr, found))) == 2
+
+
 ODD_FIELDS = {
     "A": {"kind": "boolean"},
     "STARTUP_A": {"kind": "enumerated", "n_values": BIG},  # more layouts than the compiled tier can hold
