@@ -77,7 +77,7 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec "aiohttp>=3.9" brotli ruff
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test check lint man bench accept install dist clean

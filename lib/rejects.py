@@ -32,9 +32,9 @@ class Rejects:
         if self._file is None:
             pass
         elif isinstance(line, streams.Overlong):
-            self._overlong(self._entry(error, where, id), line)
+            self._overlong(entry(self.tool, error, where, id), line)
         else:
-            self._file.line(jsonl.dumps({**self._entry(error, where, id), **_printable(line)}))
+            self._file.line(jsonl.dumps({**entry(self.tool, error, where, id), **original(line)}))
         self._check_limit()
 
     def histogram(self, error, record, name, path, value, key=None):
@@ -48,8 +48,8 @@ class Rejects:
         if self.heard:
             self.heard(error, record.info, name)
         if self._file is not None:
-            entry = {**self._entry(error, record.where, record.id), "name": name, "path": path}
-            self._file.line(jsonl.dumps({**entry, **({} if key is None else {"key": key}), "value": value}))
+            said = {**entry(self.tool, error, record.where, record.id), "name": name, "path": path}
+            self._file.line(jsonl.dumps({**said, **({} if key is None else {"key": key}), "value": value}))
 
     def stops(self):
         """Whether the first bad thing ends the run."""
@@ -69,18 +69,9 @@ class Rejects:
         error.cure = error.cure or "--rejects FILE keeps bad data there and goes on"
         return error
 
-    def _entry(self, error, where, id):
-        return {
-            "tool": self.tool,
-            "where": printable(where),
-            "id": id,
-            "error_type": error.error_type,
-            "error_message": error.reason,
-        }
-
-    def _overlong(self, entry, line):
+    def _overlong(self, said, line):
         """Write a line of any length as base64 without ever holding it."""
-        self._file.write(jsonl.dumps(entry)[:-1] + b',"line_base64":"')
+        self._file.write(jsonl.dumps(said)[:-1] + b',"line_base64":"')
         rest = b""
         for chunk in line.chunks():
             chunk = rest + chunk
@@ -94,10 +85,21 @@ class Rejects:
             self.limit.check(self.stats, final)
 
 
-def _printable(line):
+def entry(tool, error, where, id):
+    """What every reject says first of a BadData: the fields of tel-reject(5) as a dict."""
+    return {
+        "tool": tool,
+        "where": printable(where),
+        "id": id,
+        "error_type": error.error_type,
+        "error_message": error.reason,
+    }
+
+
+def original(line):
     """A line as a reject's field: as text where it is UTF-8, else in base64.
 
-    >>> _printable(b"a")
+    >>> original(b"a")
     {'line': 'a'}
     """
     try:

@@ -49,6 +49,7 @@ TABLE = (
     Tool("compact", QUERY, ["--level", "9", "{place}/filled"]),
     Tool("expire", QUERY, ["--before", "20130902", "{place}/filled"]),
     Tool("chain", RUNNER, ["tel-resolve | tel-validate | tel-convert"], record, "no tab"),
+    Tool("receive", QUERY, ["--drain", "--spool", f"{CASES}/spool"]),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
 BY_NAME = {tool.name: tool for tool in TABLE}
