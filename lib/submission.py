@@ -88,7 +88,7 @@ class Arrival:
         """
         ping = body.strip(b" \t\r\n")
         try:
-            info = {**dict(hint), **_info(ping)}
+            info = {**dict(hint), **info_of(ping)}
         except BadData as error:
             return self.reject(error, id, body), error
         ping = ping.replace(b"\n", b" ").replace(b"\r", b" ")  # which stand between tokens, the JSON being good
@@ -108,7 +108,7 @@ def _text(value):
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _info(ping):
+def info_of(ping):
     """The info of a ping's bytes, empty for one of no known generation. Raises BadData for what is no JSON object."""
     outline = tiers.look(ping)
     if outline and outline.proven:
