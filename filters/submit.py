@@ -8,7 +8,7 @@ would: by POST, compressed by gzip, over connections that are kept. A record tha
 again; others go to /submit/telemetry/<id>/<reason>/<appName>/<appVersion>/<channel>/<buildID>, as far as they say.
 
 Prints a line of JSON for each that was taken: its id, the status that was answered, and how many tries it took. What
-the server refuses for good (3xx, 4xx) is bad data. Where it cannot be reached, or answers 429 or 5xx, it is asked again
+the server refuses for good (3xx, 4xx) is bad data. An input that is not whole is an error at its end. Where it cannot be reached, or answers 429 or 5xx, it is asked again
 after the time that it names, or after 0.5 s and twice as long each time; when that was all in vain the run ends with
 75. Sent again, what was stored is stored twice, and marked by tel-receive.
 
@@ -37,13 +37,13 @@ def work(run):
     from tel import sender
 
     options = run.options
-    server = sender.Server(options.url("URL"), options.seconds("--timeout"), options.count("--tries"))
-    send = sender.described if options["--dry-run"] else server.send
+    server = options.url("URL"), options.seconds("--timeout"), options.count("--tries")
+    send = sender.described if options["--dry-run"] else sender.Server(*server).send
     lines = run.all_lines(run.seen.raw_only)
     found = sender.submissions(lines, run.rejects, run.seen, options["--plain"])
     paced = sender.paced(found, options.number("--rate"))
-    run.print_values(sender.sent(paced, send, options.count("-j"), run.rejects))
-    if not options["--partial"]:
+    run.write(sender.sent(paced, send, options.count("-j"), run.rejects))
+    if not options["--partial"] and not options["--dry-run"]:
         run.ends.demand()
 
 

@@ -169,17 +169,21 @@ def described(submission):
 
 
 def sent(submissions, send, number, rejects):
-    """Yield a dict of each Submission that was taken, in order, `number` sent at a time; the others are rejected."""
+    """Yield a line for each Submission that was taken, in order, `number` sent at a time; the others are rejected."""
     for done in _results(submissions, send, number):
         if done.error:
             rejects.line(done.error, done.submission.where, done.submission.line, done.submission.id)
         elif done.status is None:
-            yield {"id": done.submission.id, "path": done.submission.path, "bytes": len(done.submission.body)}
+            one = done.submission
+            yield jsonl.dumps({"id": one.id, "path": one.path, "bytes": len(one.body)})
         else:
-            yield {"id": done.submission.id, "status": done.status, "tries": done.tries}
+            yield jsonl.dumps({"id": done.submission.id, "status": done.status, "tries": done.tries})
 
 
 def _results(submissions, send, number):
+    if number == 1:
+        yield from map(send, submissions)
+        return
     from concurrent.futures import ThreadPoolExecutor
 
     pool, waiting = ThreadPoolExecutor(number), collections.deque()

@@ -52,8 +52,8 @@ PINGS = b"".join(b'p-%d\t{"n":%d}\n' % (n, n) for n in range(5))
 def test_it_is_tried_again(moody, run_tool):
     moody.answers = [503, "cut", 200, 429, 500]
     done = run_tool("tel-submit", moody.url + "/prefix", stdin=PINGS)
-    assert (done.returncode, done.stderr) == (0, b"")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, b"") and b'"records":5' in done.stdout.splitlines()[-1]
+    said = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
     assert [(row["id"], row["status"], row["tries"]) for row in said] == [
         ("p-0", 200, 3), ("p-1", 200, 3), ("p-2", 200, 1), ("p-3", 200, 1), ("p-4", 200, 1),
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def test_it_is_tried_again(moody, run_tool):
 def test_what_is_refused_is_bad_data(moody, run_tool, tmp_path):
     moody.answers = [200, 400, 301, 404]
     done = run_tool("tel-submit", "--plain", "--rejects", tmp_path / "bad", "--max-bad", "3", moody.url, stdin=PINGS)
-    assert done.returncode == 0 and done.stdout.count(b"\n") == 2
+    assert done.returncode == 0 and done.stdout.count(b"\n") == 3
     kept = [json.loads(line) for line in (tmp_path / "bad").read_bytes().splitlines()]
     assert [(row["id"], row["error_type"], row["line"]) for row in kept] == [
         (f"p-{n}", "refused", PINGS.decode().splitlines()[n]) for n in (1, 2, 3)
@@ -85,10 +85,17 @@ def test_in_vain(moody, run_tool):
     assert done.returncode == 75 and b"refused" in done.stderr
 
 
+def test_an_input_that_is_not_whole(moody, run_tool):
+    record = b'{"id":"a","date":"20130901","info":{},"ping":{}}\n'
+    done = run_tool("tel-submit", moody.url, stdin=record)
+    assert done.returncode == 75 and b"--partial" in done.stderr and len(moody.seen) == 1
+    assert run_tool("tel-submit", "--partial", moody.url, stdin=record).returncode == 0
+
+
 def test_a_rate(moody, run_tool):
     assert run_tool("tel-submit", "--rate", "10", "-j", "3", moody.url, stdin=PINGS * 2).returncode == 0
     moments = sorted(moment for *_, moment in moody.seen)
-    assert len(moments) == 10 and 0.85 < moments[-1] - moments[0] < 3
+    assert len(moments) == 10 and 0.7 < moments[-1] - moments[0] < 3
 
 
 @pytest.mark.parametrize("words", [(), ("-j", "4"), ("--plain",)])
@@ -96,14 +103,14 @@ def test_pings_that_were_sampled_arrive_as_they_are(words, tmp_path, run_tool):
     made = run_tool("tel-sample", "-n", "50", "--small").stdout
     with receiving(tmp_path / "spool") as receiver:
         done = run_tool("tel-submit", *words, f"http://127.0.0.1:{receiver.port}", stdin=made)
-        assert done.returncode == 0 and done.stdout.count(b"\n") == 50, done.stderr
+        assert done.returncode == 0 and done.stdout.count(b"\n") == 51, done.stderr
         receiver.end()
         sent = dict(line.split(b"\t", 1) for line in made.splitlines()[:-1])
         assert stored_bytes(receiver.spool) == {id.decode(): [ping] for id, ping in sent.items()}
         (path,) = receiver.spool.glob("[0-9]*.ndjson")
     with receiving(tmp_path / "again") as receiver:  # and what was received is received again
         done = run_tool("tel-submit", f"http://127.0.0.1:{receiver.port}", path)
-        assert done.returncode == 0 and done.stdout.count(b"\n") == 50
+        assert done.returncode == 0 and done.stdout.count(b"\n") == 51
         receiver.end()
     first, second = (
         [(row["http"]["path"], row["info"], row["ping"]) for row in lines(tmp_path / name)]
@@ -127,7 +134,7 @@ def test_real_requests_are_stored_once_each_byte_for_byte(corpus, tmp_path, run_
     with receiving(tmp_path / "spool") as receiver:
         done = run_tool("tel-submit", "-j", "4", f"http://127.0.0.1:{receiver.port}", tmp_path / "records")
         assert done.returncode == 0, done.stderr
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        answers = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
         assert len(answers) == 371 and {(row["status"], row["tries"]) for row in answers} == {(200, 1)}
         receiver.end()
         found = stored_bytes(receiver.spool)

@@ -50,7 +50,7 @@ TABLE = (
     Tool("expire", QUERY, ["--before", "20130902", "{place}/filled"]),
     Tool("chain", RUNNER, ["tel-resolve | tel-validate | tel-convert"], record, "no tab"),
     Tool("receive", QUERY, ["--drain", "--spool", f"{CASES}/spool"]),
-    Tool("submit", QUERY, ["--dry-run", "http://127.0.0.1:9", f"{CASES}/tel-submit/dry-run/records"]),
+    Tool("submit", FILTER, ["--dry-run", "--plain", "http://127.0.0.1:9"], record, "no tab"),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
 BY_NAME = {tool.name: tool for tool in TABLE}
