@@ -8,9 +8,9 @@ would: by POST, compressed by gzip, over connections that are kept. A record tha
 again; others go to /submit/telemetry/<id>/<reason>/<appName>/<appVersion>/<channel>/<buildID>, as far as they say.
 
 Prints a line of JSON for each that was taken: its id, the status that was answered, and how many tries it took. What
-the server refuses for good (3xx, 4xx) is bad data. An input that is not whole is an error at its end. Where it cannot be reached, or answers 429 or 5xx, it is asked again
+the server refuses for good (3xx, 4xx) is bad data. Where it cannot be reached, or answers 429 or 5xx, it is asked again
 after the time that it names, or after 0.5 s and twice as long each time; when that was all in vain the run ends with
-75. Sent again, what was stored is stored twice, and marked by tel-receive.
+75, as it does at the end of an input that is not whole. What is sent again is stored twice, and marked by tel-receive.
 
 Options:
   --rate N            At most N a second; 0: as fast as can be [default: 0].

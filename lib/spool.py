@@ -169,7 +169,7 @@ def _host():
 @contextlib.contextmanager
 def locked(directory):
     """Hold the lock under which the files of a spool appear and are recovered."""
-    fd = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+    fd = os.open(os.path.join(directory, ".spool-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
