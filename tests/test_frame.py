@@ -110,7 +110,19 @@ def test_readme_and_ci_name_the_same_commands():
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True).stdout
-    for target in ("demo", "test", "check", "lint", "man", "bench", "install", "dist", "accept", "clean"):
+    for target in (
+        "demo",
+        "test",
+        "test-firefox",
+        "check",
+        "lint",
+        "man",
+        "bench",
+        "install",
+        "dist",
+        "accept",
+        "clean",
+    ):
         assert f"\n{target} " in f"\n{listed}"
 
 
