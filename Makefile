@@ -5,7 +5,7 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
-SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py,$(wildcard pipelines/*))
+SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py %.service %.socket %.conf,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
