@@ -9,10 +9,10 @@ its pings, and of /submit/<namespace>/<type>/<version>/<id>; and of /batch/telem
 <id> TAB <json> or a ping with its id, answered by a line of JSON for each. Bodies are plain or compressed (gzip,
 deflate, br).
 
-200 means that the document is on disk; what came while the last sync ran is synced at once. Any other answer means
-that it is not stored: 400 for a path, an id or a body that can never be right, 404, 405, 411, 413, 414, 415, 417; and
-503 with Retry-After where another try may succeed, the spool being full or slow. A body that is not JSON is kept with
-the rejects. No answer redirects.
+200 means that the document is on disk; what came while the last sync ran is synced at once. 400, for a path, an id or
+a body that can never be right, 404, 405, 411, 413, 414, 415 and 417 mean that it is not stored. 503 with Retry-After
+means that it is not known to be, the spool being full or slow, and that another try may succeed. A body that is not
+JSON is kept with the rejects. No answer redirects.
 
 The spool's files are called current-... while they are written. When one is large or old enough, at SIGHUP and at the
 end its end record is written and it becomes <time>-<host>-<pid>-<n>.ndjson, what was rejected
@@ -89,7 +89,7 @@ def work(run):
         run.print_paths(closed)
         return exits.TEMPORARY if held else exits.OK
     settings = reception.settings(options, run.schema())
-    return reception.serve(settings, options, run.say)
+    return reception.serve(settings, options, run.stats, run.say)
 
 
 def main():

@@ -4,6 +4,8 @@ import threading
 import time
 from collections import OrderedDict, namedtuple
 
+from tel.errors import TelError
+
 MOST_WAITING = 32 << 20  # bytes that wait to be written
 MOST_IDS = 200_000  # that are remembered
 
@@ -93,9 +95,15 @@ class Committer:
             if group:
                 self._write(group)
             if roll or stop or self.spool.due():
-                self._counted("files", len(self.spool.roll()))
+                self._close()
             if stop and not group:
                 return
+
+    def _close(self):
+        try:
+            self._counted("files", len(self.spool.roll()))
+        except (OSError, TelError) as error:
+            self.spool.say(f"the files cannot be closed now: {error}")
 
     def _write(self, group):
         ids, lines, rejects = {}, [], []
@@ -105,7 +113,7 @@ class Committer:
         error = None
         try:
             self.spool.add(lines, rejects)
-        except OSError as failure:
+        except Exception as failure:  # whatever it is, nobody may be left waiting
             error = failure
             self._failed(failure)
         else:
@@ -131,6 +139,10 @@ class Committer:
         now = time.monotonic()
         if now >= self._quiet:
             self._quiet = now + 10
-            self.spool.say(f"{self.spool.directory}: cannot be written: {error.strerror}; submissions are refused")
+            self.spool.say(f"{self.spool.directory}: cannot be written: {_reason(error)}; submissions are refused")
 
     _quiet = 0.0  # until when nothing more is said of failures
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or f"a bug: {error!r}"

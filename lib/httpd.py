@@ -8,7 +8,7 @@ from tel import stats
 from tel.committer import Busy
 from tel.errors import UsageError
 from tel.receiver import ASK, Answer, client, full, refusal
-from tel.submission import Refused
+from tel.submission import Refused, origin
 
 try:
     from aiohttp import web
@@ -113,7 +113,7 @@ class Server:
             return Answer(500, b"a bug of ours\n")
 
     async def _answer(self, request):
-        receiver, path = self.receiver, request.raw_path
+        receiver, path = self.receiver, origin(request.raw_path)
         route = receiver.route(request.method, path)
         if route.kind == ASK:
             return await asyncio.get_running_loop().run_in_executor(None, route.find)

@@ -2,7 +2,7 @@
 
 import os
 
-from tel import committer, counters, receiver, revisions, schema, service, spool
+from tel import committer, counters, exits, receiver, revisions, schema, service, spool
 from tel.errors import UsageError
 
 LISTEN = "127.0.0.1:8080"
@@ -35,8 +35,8 @@ def drain(directory, say):
     return [os.path.join(directory, name) for name in spool.closed(directory)], held
 
 
-def serve(wanted, options, say):
-    """Serve until a signal ends it; returns the exit status. Raises UsageError, IOFailed."""
+def serve(wanted, options, stats, say):
+    """Serve until a signal ends it, and have it counted; returns the exit status. Raises UsageError, IOFailed."""
     number, patience = options.count("-j"), options.seconds("--patience")
     form = (
         1 if options["--zstd"] else None,
@@ -66,9 +66,19 @@ def serve(wanted, options, say):
         httpd.run(served, sockets, patience, ready, writer.roll)
         service.notify("STOPPING=1")
         writer.stop()
-        return 0
+        return exits.OK
 
     if number == 1:
-        return worker(0, ready)
-    crew = service.Crew(number, lambda row: worker(row, lambda: None), say)
-    return 74 if crew.run(ready) else 0
+        status = worker(0, ready)
+    else:
+        crew = service.Crew(number, lambda row: worker(row, lambda: None), say)
+        status = exits.IO if crew.run(ready) else exits.OK
+    _count(shared.totals(), stats)
+    return status
+
+
+def _count(totals, stats):
+    stats.written = totals["records"]
+    stats.read = totals["records"] + totals["rejects"]
+    stats.rejected.update({"spooled": totals["rejects"]} if totals["rejects"] else {})
+    stats.more.update({name: totals[name] for name in ("requests", "duplicates", "groups", "files", "failures")})

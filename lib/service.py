@@ -153,6 +153,8 @@ class Crew:
         status = 70
         try:
             status = self._work(row)
+        except Exception as error:
+            self._say(f"worker {os.getpid()} has failed: {error!r}")
         finally:
             os._exit(status)
 

@@ -7,6 +7,7 @@ a torn tail, which nobody was told to be safe, goes to `NAME.torn`.
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import mmap
@@ -32,7 +33,7 @@ class Appended:
     def append(self, data):
         """Add bytes; they are on disk when this returns. Raises OSError, and then the file is as before.
 
-        After a failed sync nobody knows what is on disk: the file is not `sound` any more.
+        Of a file that could not be synced nobody knows what is on disk, and one that was removed is lost: not `sound`.
         """
         view, size = memoryview(data), self.size
         try:
@@ -43,6 +44,8 @@ class Appended:
             raise
         try:
             os.fdatasync(self.fd)
+            if os.fstat(self.fd).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "the file was removed", self.path)
         except OSError:
             self.sound = False
             raise
@@ -202,7 +205,7 @@ def _renamed(directory, name, own):
     """Rename within a folder, over nothing."""
     source, target = os.path.join(directory, name), os.path.join(directory, own)
     if os.path.lexists(source) and os.path.lexists(target):
-        raise FileExistsError(17, "a file of that name is there already", target)
+        raise FileExistsError(errno.EEXIST, "a file of that name is there already", target)
     os.rename(source, target)
 
 

@@ -66,6 +66,16 @@ def _id(text):
         raise Refused(400, error.reason) from None
 
 
+def origin(target):
+    """The path, with its query, of a request's target, which a proxy may be sent as a whole URL.
+
+    >>> origin("http://localhost:8080/status?x")
+    '/status?x'
+    """
+    match = re.match(r"https?://[^/?]*", target, re.IGNORECASE)
+    return (target[match.end() :] or "/") if match else target
+
+
 class Arrival:
     """What goes with all lines of one request: when it came, and what of its head is kept.
 
@@ -79,7 +89,7 @@ class Arrival:
         self.received = f"{time.strftime('%Y-%m-%dT%H:%M:%S', day)}.{int(now * 1000) % 1000:03d}Z"
         self.path = path
         kept = {name: _text(headers.get(name)) for name in KEPT if headers.get(name) is not None}
-        self.http = {"path": _text(path), "headers": kept, **({"remote": remote} if remote else {})}
+        self.http = {"path": _text(path), "headers": kept, **({"remote": _text(remote)} if remote else {})}
 
     def record(self, id, body, hint=()):
         """The Item of a document: what is JSON is a record, anything else a reject; (Item, BadData or None).

@@ -27,6 +27,13 @@ def receiver(tmp_path):
         yield receiver
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One for all tests after which its spool must be empty."""
+    with receiving(tmp_path_factory.mktemp("shared") / "spool") as receiver:
+        yield receiver
+
+
 def raw(receiver, request, timeout=20):
     """What comes back for bytes that need not be HTTP, until the server closes or the client has been silent."""
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=timeout) as connection:
@@ -121,6 +128,13 @@ def test_http_1_0_and_expect(receiver):
     assert set(stored_bytes(receiver.spool)) == {"a", "b"}
 
 
+def test_a_target_that_is_a_whole_url(receiver):
+    answer = raw(receiver, b"POST http://x:1/submit/telemetry/a HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")
+    assert answer.startswith(b"HTTP/1.0 200 ")
+    receiver.end()
+    assert lines(receiver.spool)[0]["http"]["path"] == "/submit/telemetry/a"
+
+
 def test_a_batch_is_answered_by_line(receiver):
     body = b'a\t{"x": 1}\n\n{"id":"b"}\r\n{"x":1}\nno json\nc d\t{}\ne\t[1]'
     status, answer, _ = receiver.send("POST", "/batch/telemetry", gzip.compress(body), Content_Encoding="gzip")
@@ -168,11 +182,10 @@ def test_other_namespaces(receiver):
     ("POST", "/elsewhere", 404), ("GET", "/nothing", 404), ("GET", "/submit/telemetry/a", 405), ("POST", "/status", 405),
     ("DELETE", "/submit/telemetry/a", 405), ("POST", "/submit/telemetry/%7Ba", 400), ("PUT", "/submit/-/a/1/b", 400),
 ])  # fmt: skip
-def test_requests_that_are_wrong(method, path, expected, receiver):
-    status, _, headers = receiver.send(method, path, b"{}" if method != "GET" else None)
+def test_requests_that_are_wrong(method, path, expected, shared):
+    status, _, headers = shared.send(method, path, b"{}" if method != "GET" else None)
     assert status == expected and "Location" not in headers
-    receiver.end()
-    assert list(receiver.spool.glob("*.ndjson")) == []
+    assert list(shared.spool.iterdir()) == []
 
 
 def test_lengths(tmp_path):
@@ -264,6 +277,29 @@ def test_a_schema_of_its_own(tmp_path):
 
 
 # Files.
+
+
+def test_a_file_that_is_removed_under_it(receiver):
+    assert receiver.post("a", b"{}") == 200
+    (current,) = receiver.spool.glob("current-*")
+    os.unlink(current)
+    assert receiver.post("b", b"{}") == 503 and receiver.post("c", b"{}") == 200
+    for path in receiver.spool.iterdir():
+        os.unlink(path)
+    os.rmdir(receiver.spool)
+    assert receiver.post("d", b"{}") == 503 and receiver.send("GET", "/__heartbeat__")[0] == 503
+    receiver.spool.mkdir()
+    assert receiver.post("e", b"{}") == 200
+    status, said = receiver.end()
+    assert status == 0 and set(stored_bytes(receiver.spool)) == {"e"} and "removed" in said
+
+
+def test_what_was_counted_is_told_at_the_end(tmp_path):
+    with receiving(tmp_path / "spool", "-j", "2", "--summary=json", "--metrics", tmp_path / "m.prom") as receiver:
+        assert [receiver.post("a", body) for body in (b"{}", b"{", b"{}")] == [200, 400, 200]
+        counted = json.loads(receiver.end()[1].splitlines()[-1])
+    assert (counted["read"], counted["written"], counted["rejected"], counted["requests"]) == (3, 2, 1, 3)
+    assert 'tel_records_written_total{tool="tel-receive"} 2' in (tmp_path / "m.prom").read_text()
 
 
 def test_files_are_closed_by_size_age_and_signal(tmp_path):
