@@ -20,15 +20,16 @@ end its end record is written and it becomes <time>-<host>-<pid>-<n>.ndjson, wha
 tail, of which no client was told that it is safe, goes to a file .torn. SIGTERM ends it when what is in flight is done.
 
 A record says when it came (received), its path and the headers Date, User-Agent, X-PingSender-Version, DNT and
-Content-Length (http). No address is kept, looked up or told.
+Content-Length (http). Without --keep-ip no address is kept, and none is ever looked up or told.
 
 Also served: GET /, /status, /metrics (Prometheus), /__version__, /__lbheartbeat__, /__heartbeat__ (503 if the spool
 cannot be written), /telemetry_schema and /histograms/<repository>/<revision> from the definitions cache.
 
 Options:
   --spool DIR         The folder of the spool files; made if it is not there.
-  --listen HOST:PORT  Where to listen, 127.0.0.1:8080 if neither this nor --unix
-                      is given; port 0 is any that is free, told on stderr.
+  --listen ADDRESS    Where to listen, as HOST:PORT; 127.0.0.1:8080 if neither
+                      this nor --unix is given. Port 0 is any that is free,
+                      told on stderr.
   --unix PATH         Listen on a socket at PATH. Sockets that systemd hands
                       over take the place of both.
   --drain             Close what receivers that are gone left behind, and print
@@ -62,11 +63,13 @@ A Firefox submits here with these lines in the user.js of its profile:
     user_pref("datareporting.healthreport.uploadEnabled", true);
     user_pref("datareporting.policy.dataSubmissionPolicyBypassNotification", true);
 
-and, to see main pings soon:
+and, to see a main ping as soon as it ends:
 
     user_pref("toolkit.telemetry.shutdownPingSender.enabledFirstSession", true);
     user_pref("toolkit.telemetry.initDelay", 1);
     user_pref("toolkit.telemetry.minSubsessionLength", 0);
+
+    firefox-esr --headless --profile PROFILE --screenshot shot.png http://127.0.0.1/
 
 TLS, and the internet, are the business of a proxy before it: see tel-pipelines(7). It needs tel[http].
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict, namedtuple
 
+from tel import recovery
 from tel.errors import TelError
 
 MOST_WAITING = 32 << 20  # bytes that wait to be written
@@ -101,7 +102,8 @@ class Committer:
 
     def _close(self):
         try:
-            self._counted("files", len(self.spool.roll()))
+            self._counted("files", self.spool.roll())
+            self._counted("files", len(recovery.recover(self.spool.directory, self.spool.say)))
         except (OSError, TelError) as error:
             self.spool.say(f"the files cannot be closed now: {error}")
 

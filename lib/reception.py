@@ -2,7 +2,7 @@
 
 import os
 
-from tel import committer, counters, exits, receiver, revisions, schema, service, spool
+from tel import committer, counters, exits, receiver, recovery, revisions, schema, service, spool
 from tel.errors import UsageError
 
 LISTEN = "127.0.0.1:8080"
@@ -28,7 +28,7 @@ def settings(options, described):
 def drain(directory, say):
     """(the paths of all closed files, the names of those still in use) when what dead receivers left is closed."""
     if spool.in_use(directory):
-        spool.recover(directory, say)
+        recovery.recover(directory, say)
     held = spool.in_use(directory)
     for name in held:
         say(f"{os.path.join(directory, name)}: is still in use: end its receiver, or send it SIGHUP")
@@ -48,7 +48,7 @@ def serve(wanted, options, stats, say):
 
     address = options["--listen"] or (None if options["--unix"] else LISTEN)
     spool.create(wanted.directory)
-    spool.recover(wanted.directory, say)
+    recovery.recover(wanted.directory, say)
     sockets = service.listen([address] if address else [], options["--unix"])
     service.prepare()
     shared = counters.Counters(number)

@@ -2,21 +2,19 @@
 
 A file that is being written is called `current-NAME`, and locked by its writer. It becomes NAME when its end record is
 on disk; `<time>-<host>-<pid>-<n>.ndjson`, or `.ndjson.zst` with a zstd frame for each group of records. What was
-rejected lies beside it as `<time>-<host>-<pid>-<n>.rejects.ndjson`. What a writer that died left behind is recovered:
-a torn tail, which nobody was told to be safe, goes to `NAME.torn`.
+rejected lies beside it as `<time>-<host>-<pid>-<n>.rejects.ndjson`.
 """
 
 import contextlib
 import errno
 import fcntl
 import itertools
-import mmap
 import os
 import re
 import time
 
-from tel import compress, ends, jsonl, records, streams, tiers
-from tel.errors import BadData, IOFailed, NoInput
+from tel import compress, ends
+from tel.errors import IOFailed, NoInput
 
 CURRENT, RECORDS, ZSTD, REJECTS, TORN = "current-", ".ndjson", ".ndjson.zst", ".rejects.ndjson", ".torn"
 MODE = 0o640  # what clients sent is nobody's business
@@ -143,24 +141,26 @@ class Spool:
         return self._records is not None and (self._records.size >= self.most_size or self.seconds_left() == 0)
 
     def roll(self):
-        """Close the current files, and what dead writers left; returns the names of the files that were closed.
+        """Close the current files, if there are any; returns how many files of records were closed.
 
         What cannot be closed now, the disk being full, is said and left to be recovered.
         """
-        closed = []
-        if self._records is not None:
-            path = self._records.path
-            try:
-                self._records.append(_end(path, self._count))
-                closed.append(finished(path))
-            except OSError as error:
-                self.say(f"{path}: cannot be closed now: {error.strerror}; it is closed later")
-            finally:
-                self._abandon()
-        return closed + recover(self.directory, self.say)
+        if self._records is None:
+            return 0
+        path = self._records.path
+        try:
+            self._records.append(end_of(path, self._count))
+            finished(path)
+        except OSError as error:
+            self.say(f"{path}: cannot be closed now: {error.strerror}; it is closed later")
+            return 0
+        finally:
+            self._abandon()
+        return 1
 
 
-def _end(path, count):
+def end_of(path, count):
+    """The bytes of the end record of a file of `count` records."""
     line = ends.line("tel-receive", count) + b"\n"
     return line if path.endswith(RECORDS) else compress.frame(line, 1)
 
@@ -195,14 +195,14 @@ def finished(path):
     own = name.removeprefix(CURRENT)
     rejects = stem(own) + REJECTS
     with contextlib.suppress(FileNotFoundError):
-        _renamed(directory, CURRENT + rejects, rejects)
-    _renamed(directory, name, own)
+        renamed(directory, CURRENT + rejects, rejects)
+    renamed(directory, name, own)
     sync_directory(directory)
     return own
 
 
-def _renamed(directory, name, own):
-    """Rename within a folder, over nothing."""
+def renamed(directory, name, own):
+    """Rename within a folder, over nothing. Raises OSError."""
     source, target = os.path.join(directory, name), os.path.join(directory, own)
     if os.path.lexists(source) and os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "a file of that name is there already", target)
@@ -231,7 +231,7 @@ def create(directory):
 
 def closed(directory):
     """The sorted names of the files of records that are closed. Raises IOFailed."""
-    names = _listed(directory)
+    names = listed(directory)
     return sorted(n for n in names if n.endswith((RECORDS, ZSTD)) and not n.endswith(REJECTS) and not _is_current(n))
 
 
@@ -239,7 +239,8 @@ def _is_current(name):
     return name.startswith((CURRENT, "."))
 
 
-def _listed(directory):
+def listed(directory):
+    """The names of all that lies in a spool. Raises NoInput, IOFailed."""
     try:
         return os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -248,114 +249,9 @@ def _listed(directory):
         raise IOFailed(f"cannot be listed: {error.strerror}", directory) from None
 
 
-def recover(directory, say):
-    """Close the files of writers that are gone; returns their names. What cannot be closed now is said.
-
-    A file of a writer that lives is locked, and left alone.
-    """
-    names = sorted(name for name in _listed(directory) if name.startswith(CURRENT))
-    found = [name for name in names if name.endswith((RECORDS, ZSTD)) and not name.endswith(REJECTS)]
-    alone = [name for name in names if name.endswith(REJECTS) and not any(stem(f) == stem(name) for f in found)]
-    return [name for name in found + alone for name in _recovered(directory, name, say)]
-
-
 def in_use(directory):
     """The sorted names of the files that a living writer holds. Raises IOFailed."""
-    return sorted(name for name in _listed(directory) if name.startswith(CURRENT))
-
-
-def _recovered(directory, name, say):
-    """Yield the name of a file that was closed, if it is there, not in use, and there is room."""
-    path = os.path.join(directory, name)
-    try:
-        with locked(directory), open(path, "r+b") as file:
-            try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            own = _closed(directory, name, file, say)
-    except FileNotFoundError:  # somebody else has closed it
-        return
-    except OSError as error:
-        say(f"{path}: cannot be closed now: {error.strerror}; it is closed later")
-        return
-    yield own
-
-
-def _closed(directory, name, file, say):
-    path = os.path.join(directory, name)
-    if name.endswith(REJECTS):
-        _cut(path, file, _sound_lines(path, lambda line: jsonl.loads(line))[0], say)
-        own = name.removeprefix(CURRENT)
-        _renamed(directory, name, own)
-        sync_directory(directory)
-        return own
-    rejects = CURRENT + stem(name.removeprefix(CURRENT)) + REJECTS
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, rejects), "r+b") as beside:
-        _cut(beside.name, beside, _sound_lines(beside.name, lambda line: jsonl.loads(line))[0], say)
-    size, count, ended = _sound_lines(path, _prove) if name.endswith(RECORDS) else _sound_frames(file)
-    _cut(path, file, size, say)
-    if not ended:
-        file.seek(size)
-        file.write(_end(path, count))
-        file.flush()
-        os.fsync(file.fileno())
-    return finished(path)
-
-
-def _cut(path, file, size, say):
-    """Move what lies behind `size` bytes of a file to a file of its own, beside it."""
-    length = os.fstat(file.fileno()).st_size
-    if length == size:
-        return
-    directory, name = os.path.split(path)
-    torn = os.path.join(directory, name.removeprefix(CURRENT) + TORN)
-    file.seek(size)
-    with open(torn, "wb", opener=lambda path, flags: os.open(path, flags, MODE)) as rest:
-        for block in iter(lambda: file.read(streams.BLOCK), b""):
-            rest.write(block)
-        rest.flush()
-        os.fsync(rest.fileno())
-    os.ftruncate(file.fileno(), size)
-    os.fsync(file.fileno())
-    say(f"{path}: a torn tail of {length - size} bytes, which no client was told to be safe, is now {torn}")
-
-
-def _sound_lines(path, prove):
-    """(bytes, lines without the end record, whether there is one) of the whole lines that a file begins with."""
-    size = count = 0
-    with open(path, "rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            if ends.parse(line[:-1]):
-                return size + len(line), count, True
-            try:
-                prove(line[:-1])
-            except BadData:
-                break
-            size, count = size + len(line), count + 1
-    return size, count, False
-
-
-def _prove(line):
-    record = records.parse(line)
-    if not tiers.proves(record.ping):
-        jsonl.loads(record.ping)
-
-
-def _sound_frames(file):
-    """The same of a file of zstd frames, whose checksums tell that they are whole."""
-    if os.fstat(file.fileno()).st_size == 0:
-        return 0, 0, False
-    size = count = 0
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        while found := compress.frame_at(data, size):
-            size, plain = found
-            if ends.parse(plain.rstrip(b"\n")):
-                return size, count, True
-            count += plain.count(b"\n")
-    return size, count, False
+    return sorted(name for name in listed(directory) if name.startswith(CURRENT))
 
 
 def probe(directory):
