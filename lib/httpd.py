@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 
 from tel import stats
@@ -17,6 +18,9 @@ except ImportError:
 
 LONGEST_LINE, MOST_HEADERS = 8190, 64  # bytes of the request line and of one header
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MOST_HELD = 64 << 20  # bytes of bodies that are being read
+SPARED = 2  # seconds in which a body is not given up for others
+RESERVED = 64  # files that are left for other things than connections
 GRACE = 20  # seconds that a stopping server waits for what is in flight
 
 
@@ -26,13 +30,15 @@ class Server:
     def __init__(self, receiver, patience):
         self.receiver, self.patience = receiver, patience
         self._busy, self._quiet_since = set(), {}
+        self._uploads, self._held = {}, 0
+        self._most = max(RESERVED, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED)
 
     async def serve(self, sockets, ready, rolled):
         """Serve until SIGTERM or SIGINT; `ready()` is called when requests are taken, `rolled()` upon SIGHUP."""
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        logging.getLogger("aiohttp").addHandler(logging.NullHandler())
-        logging.getLogger("aiohttp").propagate = False  # what clients do wrong is no news, and may tell who they are
-        logging.getLogger("asyncio").propagate = False
+        for name in ("aiohttp", "asyncio"):  # what clients do wrong is no news, and may tell who they are
+            logging.getLogger(name).addHandler(logging.NullHandler())
+            logging.getLogger(name).propagate = False
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, rolled)
@@ -68,14 +74,18 @@ class Server:
             await asyncio.sleep(0.05)
 
     async def _sweep(self, server):
-        """Close the connections that have been without a request, or in the middle of its head, for too long."""
+        """Close the connections that have been without a request, or in the middle of its head, for too long.
+
+        Where there are too many, those that have been so for longest go at once.
+        """
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(min(1, self.patience / 4))
             waiting = [connection for connection in server.connections if connection not in self._busy]
             self._quiet_since = {connection: self._quiet_since.get(connection, clock()) for connection in waiting}
-            for connection, since in self._quiet_since.items():
-                if clock() > since + self.patience and connection.transport is not None:
+            crowd = len(server.connections) - self._most
+            for number, (connection, since) in enumerate(self._quiet_since.items()):  # the longest quiet first
+                if (clock() > since + self.patience or number < crowd) and connection.transport is not None:
                     connection.transport.abort()
 
     async def _handle(self, request):
@@ -135,18 +145,31 @@ class Server:
 
     async def _body(self, request):
         """The body as it came. Raises Refused 413 or 503."""
-        held, size, parts = 0, 0, []
+        size, parts = 0, []
+        self._uploads[request.protocol] = asyncio.get_running_loop().time()
         try:
-            while True:
-                part = await request.content.readany()
-                if not part:
-                    return b"".join(parts)
+            while part := await request.content.readany():
+                self.receiver.check_size(size + len(part))
+                if self._held + len(part) > MOST_HELD:
+                    await self._make_room(len(part))
                 size += len(part)
-                self.receiver.hold(len(part), size)
-                held += len(part)
+                self._held += len(part)
                 parts.append(part)
+            return b"".join(parts)
         finally:
-            self.receiver.held -= held
+            self._held -= size
+            self._uploads.pop(request.protocol, None)
+
+    async def _make_room(self, number):
+        """Give up the bodies that have been coming for longest, to have room for others. Raises Refused 503."""
+        now = asyncio.get_running_loop().time()
+        for connection in [one for one, since in self._uploads.items() if since < now - SPARED]:
+            if connection.transport is not None:
+                connection.transport.abort()
+            await asyncio.sleep(0.01)
+            if self._held + number <= MOST_HELD:
+                return
+        raise full()
 
     def _remote(self, request):
         if not self.receiver.settings.keep_ip:

@@ -15,7 +15,6 @@ ALLOWED = {SUBMIT: ("POST", "PUT"), BATCH: ("POST", "PUT"), ASK: ("GET", "HEAD")
 JSON, TEXT, LINES = "application/json", "text/plain; charset=utf-8", "application/x-ndjson"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _DEFINITIONS = re.compile(r"/histograms/([A-Za-z0-9_./-]{1,200})/([0-9a-f]{12,40})")
-MOST_HELD = 64 << 20  # bytes of bodies that are being read
 
 Answer = namedtuple("Answer", "status body type headers", defaults=(TEXT, {}))
 # `find` makes the Answer of a question, `target` is what is submitted
@@ -30,14 +29,14 @@ def full():
 
 
 class Receiver:
-    """Answers requests: `route`, `check_head`, `hold`, `take` are asked in this order.
+    """Answers requests: `route`, `check_head`, `check_size`, `take` are asked in this order.
 
     `cache` is a revisions.Cache, `counters` are Counters, `committer` has `check`.
     """
 
     def __init__(self, settings, cache, counters, committer):
         self.settings, self.cache, self.counters, self.committer = settings, cache, counters, committer
-        self.started, self.held, self._looked = time.time(), 0, 0.0
+        self.started, self._looked = time.time(), 0.0
         self._reading = threading.Lock()
         self._questions = {
             "/": self._front,
@@ -85,13 +84,10 @@ class Receiver:
             raise Refused(415, str(error)) from None
         self.committer.check()
 
-    def hold(self, number, size):
-        """Account for some more bytes of a body, of which there are `size` now. Raises Refused 413 or 503."""
+    def check_size(self, size):
+        """Raise Refused 413 if a body has more bytes than it may."""
         if size > self.settings.max_body:
             raise self._too_large()
-        if self.held + number > MOST_HELD:
-            raise full()
-        self.held += number
 
     def _too_large(self):
         return Refused(413, f"a body of more than {self.settings.max_body} bytes")

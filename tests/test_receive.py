@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -599,6 +600,35 @@ def test_idle_connections_do_not_keep_others_out(tmp_path):
         assert receiver.post("b", b"{}") == 200
         receiver.end()
     assert set(stored_bytes(tmp_path / "spool")) == {"a", "b"}
+
+
+def test_bodies_that_never_end_do_not_keep_others_out(receiver):
+    before, slow = receiver.memory[0], []
+    for _ in range(100):
+        slow.append(socket.create_connection(("127.0.0.1", receiver.port)))
+        slow[-1].sendall(b"POST /submit/telemetry/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n")
+        slow[-1].settimeout(1)
+        with contextlib.suppress(OSError):
+            slow[-1].sendall(bytes(1_000_000))
+    time.sleep(2.2)
+    assert receiver.post("b", ping(1, 500_000)[1]) == 200
+    assert receiver.memory[1] < before + 160
+    for one in slow:
+        one.close()
+    receiver.end()
+    assert set(stored_bytes(receiver.spool)) == {"b"}
+
+
+def test_more_connections_than_it_may_have(tmp_path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+
+    with receiving(tmp_path / "spool", preexec_fn=limit) as receiver:
+        crowd = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(400)]
+        assert [receiver.post(id, b"{}") for id in "abc"] == [200] * 3
+        for one in crowd:
+            one.close()
+        assert receiver.end() == (0, receiver._said.decode()) and receiver._said.count(b"\n") == 1
 
 
 def test_a_bomb(receiver):
