@@ -5,14 +5,14 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
-SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py,$(wildcard pipelines/*))
+SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py %.service %.socket %.conf,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: .venv/installed ## run the main job on generated pings, in demo/
 	@pipelines/demo demo
@@ -22,6 +22,11 @@ test: .venv/tested ## set up, install missing system programs where possible, ru
 	$(BIN)/python -m pytest
 	@for tier in fast plain reference; do echo "the $$tier tier:"; \
 	TEL_TIER=$$tier $(BIN)/python -m pytest -q $(addprefix tests/test_,$(TIERED:=.py)) || exit; done
+
+test-firefox: .venv/tested ## install firefox-esr where possible, and let it submit
+	@command -v firefox-esr > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends firefox-esr; } > /dev/null || \
+	{ echo "firefox-esr cannot be installed here" >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/test_firefox.py
 
 check: .venv/tested lint ## lint, and see that the manual pages are fresh and clean
 	@$(BIN)/python man/make --check
@@ -77,7 +82,7 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec "aiohttp>=3.9" brotli ruff
 	@touch .venv/test-packages $@
 
-.PHONY: help demo test check lint man bench accept install dist clean
+.PHONY: help demo test test-firefox check lint man bench accept install dist clean

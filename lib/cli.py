@@ -200,6 +200,12 @@ class Run:
             self.stats.read += 1
             yield f"{source.name}:{source.line}", line
 
+    def counted(self, items):
+        """Yield items that were read, each counted as a line."""
+        for item in stats.Progress(self.stats).watch(items) if self.options["--progress"] else items:
+            self.stats.read += 1
+            yield item
+
     def records(self, named=True):
         """Yield the Records of all inputs, as `lines` does; lines that are none are rejected."""
         return self.parsed_all(self.all_lines(named=named))

@@ -44,7 +44,7 @@ class Rejects:
             raise self.placed(error, where)
         if skips and not self.skipped:
             say(f"{self.tool}: {printable(where)}: {error.reason}; it is left out, as others will be")
-        more = {} if line.__class__ is streams.Overlong or self._file is None else _printable(line)
+        more = {} if line.__class__ is streams.Overlong or self._file is None else original(line)
         text = self._text(error, id, more)
         if line.__class__ is streams.Overlong and self._file is not None:
             text = itertools.chain((text[0][:-2],), _overlong(line))
@@ -65,8 +65,7 @@ class Rejects:
         """The members of an entry behind its place, its end too; nothing if there is no file."""
         if self._file is None:
             return ()
-        entry = {"id": id, "error_type": error.error_type, "error_message": error.reason, **more}
-        return (b"," + jsonl.dumps(entry)[1:] + b"\n",)
+        return (b"," + jsonl.dumps({**_fault(error, id), **more})[1:] + b"\n",)
 
     def book(self, reject):
         """Count and write a Reject. Raises BadData `too_many`."""
@@ -117,10 +116,19 @@ def _overlong(line):
     yield base64.b64encode(rest) + b'"}\n'
 
 
-def _printable(line):
+def entry(tool, error, where, id):
+    """What every reject says first of a BadData: the fields of tel-reject(5) as a dict."""
+    return {"tool": tool, "where": printable(where), **_fault(error, id)}
+
+
+def _fault(error, id):
+    return {"id": id, "error_type": error.error_type, "error_message": error.reason}
+
+
+def original(line):
     """A line as a reject's field: as text where it is UTF-8, else in base64.
 
-    >>> _printable(b"a")
+    >>> original(b"a")
     {'line': 'a'}
     """
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -75,3 +76,15 @@ def test_sections_can_be_chosen_and_data_are_kept(measured):
     printed = bench(str(cache), "floors")
     assert made and made == {path: path.stat().st_mtime_ns for path in cache.glob("*/raw")}
     assert printed.count("\n## ") == 1 and len((cache / "history.ndjson").read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_load_of_a_receiver_is_measured(tmp_path):
+    for program in ("wrk", "nginx"):
+        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin"):
+            pytest.skip(f"{program} missing: tests/bench/receive is not run")
+    pytest.importorskip("aiohttp", reason="aiohttp missing (tel[http]): tests/bench/receive is not run")
+    words = ["--runs", "1", "--seconds", "1", "--workers", "1", "--folder", str(tmp_path)]
+    done = subprocess.run([sys.executable, RUN.parent / "receive", *words], capture_output=True, text=True)
+    rows = re.findall(r"(?m)^\| .+? \| 1 \| (\d+) \| (\d\.\d\d) \|$", done.stdout)
+    assert done.returncode == 0 and len(rows) == 3 and all(int(speed) > 0 for speed, _ in rows), done.stderr

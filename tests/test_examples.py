@@ -11,6 +11,7 @@ import pytest
 FILTERS = sorted(
     path.stem for path in (pathlib.Path(__file__).parent.parent / "filters").glob("*.py") if path.stem != "__init__"
 )
+CASES = pathlib.Path(__file__).parent / "cases"
 ELSEWHERE = "https://"  # an example that asks a server on the internet is not run
 
 SETUP = """
@@ -25,6 +26,7 @@ old=published/idle_daily/Firefox/release/23.0.1; mkdir -p $old
 head -n 40 export | gzip -c > $old/20130814063812.20130901.v2.log.0a1b.gz
 for host in host1 host2; do tel-map --files-from files os-count > $host; done
 echo '{"version":1,"dimensions":[{"field_name":"reason","allowed_values":"*"}]}' > schema.json
+mkdir spool; cp $CASES/spool/* spool; cp $CASES/packed/telemetry.log .
 git init -q firefox; cd firefox; mkdir -p toolkit/components/telemetry
 cp ../$(head -n 1 ../definitions.list) toolkit/components/telemetry/Histograms.json; git add -A
 git -c user.name=t -c user.email=t commit -q -m one; git update-ref refs/remotes/origin/beta HEAD; cd ..
@@ -53,7 +55,7 @@ def prepared(tmp_path_factory):
 
 
 def bash(command, place):
-    environment = {**os.environ, "TEL_HISTOGRAMS": "cache", "HOME": str(place)}
+    environment = {**os.environ, "TEL_HISTOGRAMS": "cache", "HOME": str(place), "CASES": str(CASES)}
     return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=place, env=environment, capture_output=True)
 
 

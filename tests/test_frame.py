@@ -16,9 +16,16 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 LAYERS = [
     "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
     "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
+    "resolve", "persist", "change", "encodings", "counters", "spool", "recovery", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
 ]  # fmt: skip
-OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
+OWNERS = {
+    "ujson": "jsonl",
+    "zstandard": "compress",
+    "docopt": "usage",
+    "msgspec": "typed",
+    "aiohttp": "httpd",
+    "brotli": "encodings",
+}
 SLOW = {
     "pkg_resources",
     "importlib.metadata",
@@ -103,7 +110,19 @@ def test_readme_and_ci_name_the_same_commands():
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True).stdout
-    for target in ("demo", "test", "check", "lint", "man", "bench", "install", "dist", "accept", "clean"):
+    for target in (
+        "demo",
+        "test",
+        "test-firefox",
+        "check",
+        "lint",
+        "man",
+        "bench",
+        "install",
+        "dist",
+        "accept",
+        "clean",
+    ):
         assert f"\n{target} " in f"\n{listed}"
 
 

@@ -20,8 +20,9 @@ CASES = ROOT / "tests" / "cases"
 FILTER, AGGREGATE, SINK, SOURCE, QUERY, RUNNER = "filter", "aggregate", "sink", "source", "query", "runner"
 
 # `arguments` may hold {place}, a folder of the run's own, and {n}, how many lines are wanted of a source. `line` makes
-# the n-th good line, `bad` is a bad one; `bounded` are options for a run whose memory is measured.
-Tool = namedtuple("Tool", "name role arguments line bad bounded", defaults=(None, None, ()))
+# the n-th good line, `bad` is a bad one; `bounded` are options for a run whose memory is measured; `reads` is how much a
+# good run reads without being given anything.
+Tool = namedtuple("Tool", "name role arguments line bad bounded reads", defaults=(None, None, (), 0))
 
 
 def record(n):
@@ -49,6 +50,9 @@ TABLE = (
     Tool("compact", QUERY, ["--level", "9", "{place}/filled"]),
     Tool("expire", QUERY, ["--before", "20130902", "{place}/filled"]),
     Tool("chain", RUNNER, ["tel-resolve | tel-validate | tel-convert"], record, "no tab"),
+    Tool("unpack", SOURCE, [f"{CASES}/packed/telemetry.log"], reads=6),
+    Tool("receive", QUERY, ["--drain", "--spool", f"{CASES}/spool"]),
+    Tool("submit", FILTER, ["--dry-run", "--plain", "http://127.0.0.1:9"], record, "no tab"),
     Tool("history", QUERY, ["--import", f"{CASES}/histograms", "--to", "{place}/cache"]),
 )
 BY_NAME = {tool.name: tool for tool in TABLE}

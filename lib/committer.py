@@ -1,0 +1,150 @@
+"""Group commit: what came while the last sync ran is written and synced at once, by a thread of its own."""
+
+import threading
+import time
+from collections import OrderedDict, namedtuple
+
+from tel import recovery
+from tel.errors import TelError
+
+MOST_WAITING = 32 << 20  # bytes that wait to be written
+MOST_IDS = 200_000  # that are remembered
+
+# One line for the spool: for a record `before` and `after` are its text around the mark of a duplicate, `id` is not
+# None; for a reject `before` is all.
+Item = namedtuple("Item", "id before after", defaults=(b"",))
+MARK = b',"duplicate":true'
+
+
+class Busy(Exception):
+    """Nothing more can be taken now."""
+
+
+class Window:
+    """The ids that were written in the last seconds, MOST_IDS at most; 0 seconds: none is remembered."""
+
+    def __init__(self, seconds, most=MOST_IDS, clock=time.monotonic):
+        self.seconds, self._most, self._clock, self._ids = seconds, most, clock, OrderedDict()
+
+    def __contains__(self, id):
+        return id in self._ids and self._ids[id] > self._clock() - self.seconds
+
+    def add(self, ids):
+        """Remember ids from now on."""
+        if self.seconds:
+            now = self._clock()
+            for id in ids:
+                self._ids[id] = now
+                self._ids.move_to_end(id)
+        while self._ids and (
+            len(self._ids) > self._most or next(iter(self._ids.values())) <= self._clock() - self.seconds
+        ):
+            self._ids.popitem(last=False)
+
+
+class Committer:
+    """Writes Items into a spool.Spool, in groups.
+
+    `counted(name, number)` is told what is done. `put` takes the Items of one request, which are on disk, or none of
+    them is acknowledged, when its `done(error or None)` is called, by the thread.
+    """
+
+    def __init__(self, spool, window, counted):
+        self.spool, self._window, self._counted = spool, window, counted
+        self._changed = threading.Condition()
+        self._waiting, self._bytes = [], 0
+        self._roll = self._stop = False
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self):
+        """Begin to write."""
+        self._thread.start()
+
+    def check(self):
+        """Raise Busy if too much waits to be written."""
+        if self._bytes >= MOST_WAITING or self._stop:
+            raise Busy
+
+    def put(self, items, done):
+        """Have Items written. Raises Busy."""
+        self.check()
+        with self._changed:
+            self._waiting.append((items, done))
+            self._bytes += sum(len(item.before) + len(item.after) for item in items)
+            self._changed.notify()
+
+    def roll(self):
+        """Close the current file."""
+        with self._changed:
+            self._roll = True
+            self._changed.notify()
+
+    def stop(self):
+        """Write what waits, close the current file, and end."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self):
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._roll or self._stop, self.spool.seconds_left())
+                group, self._waiting, self._bytes = self._waiting, [], 0
+                roll, self._roll = self._roll, False
+                stop = self._stop
+            if group:
+                self._write(group)
+            if roll or stop or self.spool.due():
+                self._close()
+            if stop and not group:
+                return
+
+    def _close(self):
+        try:
+            self._counted("files", self.spool.roll())
+            self._counted("files", len(recovery.recover(self.spool.directory, self.spool.say)))
+        except (OSError, TelError) as error:
+            self.spool.say(f"the files cannot be closed now: {error}")
+
+    def _write(self, group):
+        ids, lines, rejects = {}, [], []
+        for items, _ in group:
+            for item in items:
+                (rejects if item.id is None else lines).append(item.before + self._mark(item, ids) + item.after)
+        error = None
+        try:
+            self.spool.add(lines, rejects)
+        except Exception as failure:  # whatever it is, nobody may be left waiting
+            error = failure
+            self._failed(failure)
+        else:
+            self._window.add(ids)
+            self._counted("groups", 1)
+            self._counted("records", len(lines))
+            self._counted("rejects", len(rejects))
+        for _, done in group:
+            done(error)
+
+    def _mark(self, item, ids):
+        """The mark of an id that was written lately, or that this group has already."""
+        if item.id is None or not self._window.seconds:
+            return b""
+        known = item.id in self._window or item.id in ids
+        ids[item.id] = True
+        if known:
+            self._counted("duplicates", 1)
+        return MARK if known else b""
+
+    def _failed(self, error):
+        self._counted("failures", 1)
+        now = time.monotonic()
+        if now >= self._quiet:
+            self._quiet = now + 10
+            self.spool.say(f"{self.spool.directory}: cannot be written: {_reason(error)}; submissions are refused")
+
+    _quiet = 0.0  # until when nothing more is said of failures
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or f"a bug: {error!r}"
