@@ -21,7 +21,7 @@ AHEAD = 4  # blocks for each worker that are given out, or back and waiting for 
 # What came of one block: the items, and for each stage its Tally.
 Result = namedtuple("Result", "items tallies")
 Tally = namedtuple("Tally", "read written bytes dropped raw records rejects")
-Rejected = namedtuple("Rejected", "where id info")  # what a reject tells of a record
+Rejected = namedtuple("Rejected", "where id info source")  # what a reject tells of a record
 
 
 class Lost(NotWhole):
@@ -268,7 +268,9 @@ class _Notes:
 
     def histogram(self, error, record, name, path, value, key=None):
         """Note a histogram that is taken out of a ping."""
-        self._note("histogram", error, Rejected(record.where, record.id, record.info), name, path, value, key)
+        self._note(
+            "histogram", error, Rejected(record.where, record.id, record.info, record.source), name, path, value, key
+        )
 
     def _note(self, name, error, *arguments):
         if self._stops:

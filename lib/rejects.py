@@ -19,8 +19,8 @@ class Rejects:
         self._file = streams.create(path) if path else None
         self.heard = None
 
-    def line(self, error, where, line, id=None, info=None):
-        """Reject a whole line (bytes, or an Overlong) for a BadData found in it.
+    def line(self, error, where, line, id=None, info=None, source=None):
+        """Reject a whole line (bytes, or an Overlong) for a BadData found in it; `source` says where it came from.
 
         Raises the error, with its place, if there is no file, and BadData `too_many` beyond the limit.
         """
@@ -32,9 +32,9 @@ class Rejects:
         if self._file is None:
             pass
         elif isinstance(line, streams.Overlong):
-            self._overlong(self._entry(error, where, id), line)
+            self._overlong(self._entry(error, where, id, source), line)
         else:
-            self._file.line(jsonl.dumps({**self._entry(error, where, id), **_printable(line)}))
+            self._file.line(jsonl.dumps({**self._entry(error, where, id, source), **_printable(line)}))
         self._check_limit()
 
     def histogram(self, error, record, name, path, value, key=None):
@@ -48,7 +48,8 @@ class Rejects:
         if self.heard:
             self.heard(error, record.info, name)
         if self._file is not None:
-            entry = {**self._entry(error, record.where, record.id), "name": name, "path": path}
+            entry = self._entry(error, record.where, record.id, record.source)
+            entry = {**entry, "name": name, "path": path}
             self._file.line(jsonl.dumps({**entry, **({} if key is None else {"key": key}), "value": value}))
 
     def stops(self):
@@ -69,14 +70,15 @@ class Rejects:
         error.cure = error.cure or "--rejects FILE keeps bad data there and goes on"
         return error
 
-    def _entry(self, error, where, id):
-        return {
+    def _entry(self, error, where, id, source):
+        entry = {
             "tool": self.tool,
             "where": printable(where),
             "id": id,
             "error_type": error.error_type,
             "error_message": error.reason,
         }
+        return {**entry, "source": source} if source else entry
 
     def _overlong(self, entry, line):
         """Write a line of any length as base64 without ever holding it."""

@@ -14,11 +14,11 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
-    "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
+    "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records", "message",
     "arrays", "definitions", "sample", "schema", "query", "store", "positions", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "job", "sorter", "mapreduce", "program", "usage", "cli", "stage", "crew", "chain",
+    "resolve", "persist", "kafka", "change", "job", "sorter", "mapreduce", "program", "usage", "cli", "stage", "crew", "chain",
 ]  # fmt: skip
-OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
+OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed", "confluent_kafka": "kafka"}
 SLOW = {
     "pkg_resources",
     "importlib.metadata",
