@@ -5,7 +5,7 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
-SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py,$(wildcard pipelines/*))
+SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py %.service,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -77,7 +77,7 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec confluent-kafka ruff
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test check lint man bench accept install dist clean

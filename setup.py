@@ -40,8 +40,9 @@ setup(
     ],
     extras_require={
         "fast": ["msgspec"],
+        "kafka": ["confluent-kafka"],
         "spark": ["pyspark"],
-        "test": ["pytest", "hypothesis", "mercurial", "msgspec"],
+        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "confluent-kafka"],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

@@ -43,9 +43,9 @@ Options:
   <common options>
 
 Examples:
-  tel-kafka --brokers kafka1:9092 --topic pings --resume store | tel-resolve | tel-convert | tel-persist --store store
+  tel-kafka --brokers kafka1:9092 --topic pings --until-end --resume store | tel-resolve | tel-persist --store store
   tel-kafka --produce --brokers kafka1:9092 --topic bad-pings rejects.ndjson
-  tel-kafka --brokers kafka1:9093 -X security.protocol=ssl --topic pings --until-end > records.ndjson
+  tel-kafka --brokers kafka1:9092 -X client.id=trial --topic pings --partitions 0 --until-end > records.ndjson
 """
 
 from tel import cli
@@ -84,8 +84,10 @@ def consume(run, configuration):
     if options["--group"]:
         topic.inform(has)
     batch = kafka.Batch(topic, kafka.starts(topic, has, beginning), bounds, skip)
+    run.stats.inputs.append(batch)
     form = kafka.Form(key, date, options["--make-ids"], run.max_line)
-    run.write((record.line() for record in kafka.records(batch, run.rejects, run.stats, form)), more=batch.told)
+    records = run.watched(kafka.records(batch, run.rejects, run.stats, form))
+    run.write((record.line() for record in records), more=batch.told)
     batch.account(run.stats)
 
 

@@ -170,14 +170,15 @@ class Run:
         numbered = _numbered(streams.lines(source.blocks(), self.max_line), source)
         whole = (lambda: True) if named else (given or (lambda: False))
         body = self.ends.body(numbered, source.name, whole, self.written)
-        return self._counted(self._watched(body), source)
+        return self._counted(self.watched(body), source)
 
     def all_lines(self, given=None, named=True):
         """Yield the (where, line) pairs of all inputs, as `lines` does."""
         for source in self.inputs():
             yield from self.lines(source, given, named)
 
-    def _watched(self, items):
+    def watched(self, items):
+        """Yield the items, with --progress saying how far it has got."""
         return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
 
     def _counted(self, lines, source):

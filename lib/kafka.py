@@ -169,7 +169,7 @@ class Batch:
         self.positions = {
             number: positions.Position(topic.topic, number, starts[number]) for number in topic.partitions
         }
-        self._ends = {}
+        self._ends, self.consumed, self.size = {}, 0, None  # as an Input has them: bytes read, of an unknown size
         for position in self.positions.values():
             self._look(position)
         self._open = {number for number, position in self.positions.items() if not self._is_done(position)}
@@ -234,6 +234,7 @@ class Batch:
         if event.offset() < position.next or event.partition() not in self._open:
             return
         self._taken += 1
+        self.consumed += len(event)
         if event.value() is None:
             self.take(event, "empty")
         else:

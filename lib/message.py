@@ -81,7 +81,7 @@ def is_kcat(value):
 
 
 def of_kcat(value):
-    """(the raw line, its date or None, its source) of such a message. Raises BadData `not_an_object` without a payload."""
+    """(the raw line, its date or None, its source) of such a message. Raises BadData `not_an_object` if it is empty."""
     key, payload = value.get("key"), value["payload"]
     if not isinstance(payload, str):
         raise BadData("not_an_object", "the message has no payload")

@@ -140,7 +140,7 @@ def batch_id(positions):
     """
     named = "".join(f"{place(position)}\0" for position in positions)
     topic, partition = _key(positions[0])
-    shown = f"{topic[:40]}-{partition}" + (f"+{len(positions) - 1}" if len(positions) > 1 else "")
+    shown = f"{topic[:40]}-{partition}" + (f"-and-{len(positions) - 1}" if len(positions) > 1 else "")
     shown = re.sub(r"[^A-Za-z0-9._-]", "_", shown)
     digits = hashlib.sha256(named.encode()).hexdigest()[:10]
     return f"kafka-{shown}-{digits}.{sum(position['next'] for position in positions):020}"

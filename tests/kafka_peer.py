@@ -11,7 +11,7 @@ import glob
 import os
 import subprocess
 import sys
-import time
+import uuid
 
 import pytest
 
@@ -19,13 +19,27 @@ BROKERS = 3
 
 
 class Cluster:
-    """The cluster of a process: its `brokers`, and `do` to change it."""
+    """A cluster: its `brokers`, and, if it is the mock of a process, `do` to change it."""
 
     def __init__(self, brokers, process=None):
         self.brokers, self._process = brokers, process
 
+    def topic(self, name, partitions):
+        """Make a topic; returns its name, which on real brokers is one that was never there."""
+        if self._process:
+            self.do("topic", name, partitions)
+            return name
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        name = f"{name}-{uuid.uuid4().hex[:8]}"
+        asked = AdminClient({"bootstrap.servers": self.brokers}).create_topics([NewTopic(name, partitions, 1)])
+        asked[name].result(60)
+        return name
+
     def do(self, *words):
         """Give a command to the mock cluster."""
+        if not self._process:
+            pytest.skip("TEL_KAFKA_BROKERS is a real cluster: what goes wrong with brokers is not tested")
         self._process.stdin.write(" ".join(map(str, words)) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
@@ -52,10 +66,15 @@ class Cluster:
 
 @contextlib.contextmanager
 def running():
-    """A Cluster until the end; skips the test where the client is missing."""
+    """A Cluster until the end, that of TEL_KAFKA_BROKERS if this is set; skips the test where the client is missing."""
     pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
+    if os.environ.get("TEL_KAFKA_BROKERS"):
+        yield Cluster(os.environ["TEL_KAFKA_BROKERS"])
+        return
     command = [sys.executable, __file__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         try:
             brokers = process.stdout.readline().strip()
             if not brokers:
@@ -119,7 +138,6 @@ def main():
     for line in sys.stdin:
         error = mock.obey(*line.split())
         print("ok" if not error else f"error {error}", flush=True)
-    time.sleep(0)
 
 
 if __name__ == "__main__":

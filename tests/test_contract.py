@@ -29,7 +29,7 @@ CODECS = {
 ENOUGH = 20_000  # lines that are more than a pipe holds
 DISTINCT = "10"  # different lines in the input that memory is measured with
 SLACK = 24 << 10  # KiB of memory that a longer input may cost
-METRIC = re.compile(r'tel_[a-z_]+\{tool="tel-[a-z]+"(,reason="[a-z_]+")?\} \d+(\.\d+)?')
+METRIC = re.compile(r'tel_[a-z_]+\{tool="tel-[a-z]+"(,[a-z]+="[a-z0-9_-]+")*\} \d+(\.\d+)?')
 
 
 def every(some):
@@ -436,7 +436,7 @@ def test_metrics_are_well_formed(tool, bench):
     ok(bench.run(tool, "--metrics", path, stdin=good(tool)))
     lines = path.read_text(encoding="ascii").splitlines()
     assert all(METRIC.fullmatch(line) for line in lines if not line.startswith("#"))
-    assert f'tel_records_read_total{{tool="tel-{tool.name}"}} {3 if tool in READERS else 0}' in lines
+    assert f'tel_records_read_total{{tool="tel-{tool.name}"}} {3 if tool in tools.COUNTERS else 0}' in lines
     assert [p.name for p in bench.place.iterdir() if p.name.startswith("tool.prom")] == ["tool.prom"]
 
 
@@ -452,7 +452,7 @@ def test_the_summary_counts_every_line(tool, bench):
     assert done.returncode == exits.OK
     counted = json.loads(done.stderr)
     assert counted["tool"] == f"tel-{tool.name}" and counted["rejected"] == 0
-    assert counted["read"] == (3 if tool in READERS else 0)
+    assert counted["read"] == (3 if tool in tools.COUNTERS else 0)
     assert counted["bytes_out"] == len(done.stdout)
 
 
