@@ -16,7 +16,7 @@ GROUP = "tel-kafka"
 AT_ONCE, WAIT = 500, 0.1  # messages asked for at once, and seconds that these are waited for
 FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
 FIXED = {**FIXED, "enable.partition.eof": True}
-USUAL = {"queued.max.messages.kbytes": 16384, "group.id": GROUP, "log_level": 0}
+USUAL = {"queued.max.messages.kbytes": 16384, "group.id": GROUP, "log_level": 0, "reconnect.backoff.max.ms": 1000}
 PRODUCER = {"enable.idempotence": True, "acks": "all", "log_level": 0, "queue.buffering.max.kbytes": 16384}
 
 
@@ -89,25 +89,42 @@ class Topic:
         self.problem = error.str()
 
     def _partitions(self, wanted):
-        metadata = self._asked(lambda: self._consumer.list_topics(self.topic, self.timeout)).topics[self.topic]
-        there = sorted(metadata.partitions)
-        if metadata.error or not there:
-            raise NoInput(f"no such topic: {metadata.error or 'it has no partitions'}", self.topic)
+        there = sorted(self._asked(self._described).partitions)
         missing = set(wanted or ()) - set(there)
         if missing:
             raise NoInput(f"the topic has no partition {min(missing)}, but {len(there)} of them", self.topic)
         return there if wanted is None else wanted
 
+    def _described(self):
+        """The topic's metadata."""
+        found = self._consumer.list_topics(self.topic, self.timeout).topics[self.topic]
+        if found.error:
+            raise self._client.KafkaException(found.error)
+        return found
+
     def _asked(self, ask):
-        try:
-            return ask()
-        except self._client.KafkaException as error:
-            raise self.failed(error.args[0]) from None
+        """The answer to a question, which is put again until `timeout`: a partition may be on its way to a new leader."""
+        until = time.monotonic() + self.timeout
+        while True:
+            try:
+                return ask()
+            except self._client.KafkaException as error:
+                if time.monotonic() > until or self._is_final(error.args[0]):
+                    raise self.failed(error.args[0]) from None
+            time.sleep(WAIT)
+
+    def _is_final(self, error):
+        codes = self._client.KafkaError
+        return error.fatal() or error.code() in (
+            codes.UNKNOWN_TOPIC_OR_PART,
+            codes.TOPIC_AUTHORIZATION_FAILED,
+            codes.GROUP_AUTHORIZATION_FAILED,
+        )
 
     def failed(self, error):
         """The error that the clients' one is to the user."""
         code, codes = error.code(), self._client.KafkaError
-        if code in (codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_TOPIC, codes._UNKNOWN_PARTITION):
+        if code in (codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_TOPIC):
             return NoInput(f"no such topic: {error.str()}", self.topic)
         if code in (codes.TOPIC_AUTHORIZATION_FAILED, codes.GROUP_AUTHORIZATION_FAILED):
             return IOFailed(f"the brokers do not allow it: {error.str()}", self.topic)
@@ -122,12 +139,8 @@ class Topic:
         return found
 
     def assign(self, positions):
-        """Read from the `next` of each Position on."""
+        """Read these Positions, from the `next` of each on, and no others."""
         self._consumer.assign([self._at(position) for position in positions])
-
-    def move(self, position):
-        """Go on reading a partition elsewhere."""
-        self._asked(lambda: self._consumer.seek(self._at(position)))
 
     def pause(self, position):
         """Read no more of a partition."""
@@ -207,7 +220,7 @@ class Batch:
 
         Raises NotWhole if no partition says anything for `timeout` seconds, not even that it has ended.
         """
-        self.topic.assign([self.positions[number] for number in self._open])
+        self._assign()
         heard = time.monotonic()
         until, waiting = heard + self.bounds.seconds, set(self._open)  # waiting: not known to be at their ends
         while self._taken < self.bounds.records and (self._open or not self.bounds.until_end):
@@ -227,6 +240,10 @@ class Batch:
                     self.topic.topic,
                     "try again later",
                 )
+
+    def _assign(self):
+        """Read on where the positions are; what has come already and is behind them is passed over."""
+        self.topic.assign([self.positions[number] for number in sorted(self._open)])
 
     def _fresh(self, event):
         """The message, unless it has been seen, has no value, or lies behind the bound."""
@@ -263,7 +280,7 @@ class Batch:
             waiting.discard(position.partition)
         elif code in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE, codes._LOG_TRUNCATION) and position:
             self._look(position)
-            self.topic.move(position)
+            self._assign()
         else:
             raise self.topic.failed(event.error())
 
