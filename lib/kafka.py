@@ -103,7 +103,7 @@ class Topic:
         return found
 
     def _asked(self, ask):
-        """The answer to a question, which is put again until `timeout`: a partition may be on its way to a new leader."""
+        """The answer to a question, put again for `timeout` seconds: a partition may be on its way to a new leader."""
         until = time.monotonic() + self.timeout
         while True:
             try:
