@@ -308,7 +308,7 @@ class Batch:
 
 def stored(path):
     """{(topic, partition): the offset that is next} by the batches of a store; none without one."""
-    if path is None or not store.is_there(os.path.join(path, store.CONTROL)):
+    if path is None or not store.is_there(store.schema_path(os.path.join(path, store.CONTROL), 1)):
         return {}
     return positions.stored(store.Store(path))
 

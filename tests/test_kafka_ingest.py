@@ -11,7 +11,7 @@ import time
 import uuid
 
 import pytest
-from test_kafka import PING, account, cluster, ids_of, kafka, parted, pings, topic  # noqa: F401
+from test_kafka import PING, account, cluster, ids_of, is_store, kafka, parted, pings, topic  # noqa: F401
 
 PIPELINES = pathlib.Path(__file__).parent.parent / "pipelines"
 INGEST = PIPELINES / "kafka-ingest"
@@ -112,7 +112,7 @@ def test_it_goes_on_when_brokers_come_back_and_after_a_kill(cluster, topic, word
 
 
 def stored(store):
-    return account(store).get(0, (0,))[0] if (store / ".tel/schema.json").exists() else 0
+    return account(store).get(0, (0,))[0] if is_store(store) else 0
 
 
 def wait_for(what, seconds=60):
