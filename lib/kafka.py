@@ -17,7 +17,8 @@ AT_ONCE, WAIT = 500, 0.1  # messages asked for at once, and seconds that these a
 FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
 FIXED = {**FIXED, "enable.partition.eof": True}
 USUAL = {"queued.max.messages.kbytes": 16384, "group.id": GROUP, "log_level": 0, "reconnect.backoff.max.ms": 1000}
-PRODUCER = {"enable.idempotence": True, "acks": "all", "log_level": 0, "queue.buffering.max.kbytes": 16384}
+PRODUCER = {"enable.idempotence": True, "acks": "all", "log_level": 0, "queue.buffering.max.kbytes": 65536}
+PRODUCER["message.max.bytes"] = 64 << 20  # whether one is too large is for the brokers to say
 
 
 def client():
@@ -154,13 +155,13 @@ class Topic:
         return self._asked(lambda: self._consumer.consume(AT_ONCE, WAIT))
 
     def inform(self, has):
-        """Tell the brokers how far the store has got, for those who watch the group; no more than that."""
+        """Tell the brokers how far the store has got, for those who watch the group; nothing waits for their answer."""
         known = [
             (partition, has[self.topic, partition]) for partition in self.partitions if (self.topic, partition) in has
         ]
         offsets = [self._client.TopicPartition(self.topic, partition, next) for partition, next in known]
         if offsets:
-            self._asked(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
+            self._asked(lambda: self._consumer.commit(offsets=offsets, asynchronous=True))
 
 
 class Bounds:
@@ -399,6 +400,8 @@ class Producer:
                 return
             except BufferError:
                 self._producer.poll(WAIT)
+            except self._client.KafkaException as error:
+                raise IOFailed(f"a message cannot be sent: {error.args[0].str()}", self.topic) from None
 
     def _delivered(self, error, _message):
         if error:

@@ -518,3 +518,66 @@ def test_killed_again_and_again_the_store_has_each_ping_once(cluster, tmp_path):
     assert [+found[at][1] for at in range(PARTITIONS)] == [+counts for counts in sending.counts]
     assert not list((store / ".tel/staging").iterdir())
     print(f"{PINGS} pings, {hits} kills, {runs} runs, {len(Store(store).names())} batches, {dict(chaos.done)}")
+
+
+# What the mock cluster cannot do: a partition with holes.
+
+
+class Event:
+    """What the client hands over: a message, or the end of the partition in place of one."""
+
+    def __init__(self, offset, value=PING, code=None):
+        self._offset, self._value, self._code = offset, value, code
+
+    def error(self):
+        return self._code and self
+
+    def code(self):
+        return self._code
+
+    def offset(self):
+        return self._offset
+
+    def value(self):
+        return self._value
+
+    def partition(self):
+        return 0
+
+    def __len__(self):
+        return 1
+
+
+class Holed:
+    """In place of kafka.Topic: one partition from which compaction took messages, its control record at the end."""
+
+    topic, partitions, timeout, problem = "pings", [0], 5, None
+
+    def __init__(self, *events):
+        self._events = [events]
+
+    def ends(self, partition, cached=False):
+        return 0, 12
+
+    def assign(self, positions):
+        assert [position.next for position in positions] == [2]
+
+    def pause(self, position):
+        assert position.next >= 12
+
+    def events(self):
+        return self._events.pop() if self._events else []
+
+
+def test_offsets_without_a_message_are_absent():
+    client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
+    from tel import kafka
+
+    end = Event(12, code=client.KafkaError._PARTITION_EOF)
+    topic = Holed(Event(4), Event(5), Event(5), Event(3), Event(9, None), end, Event(13))
+    batch = kafka.Batch(topic, {0: 2}, kafka.Bounds(100, 60, until_end=True))
+    for event in batch.messages():
+        batch.take(event, "records")
+    (held,) = batch.told()["positions"]
+    assert (held["first"], held["next"], held["records"], held["empty"], held["absent"]) == (2, 12, 2, 1, 7)
+    assert positions.of([batch.told()]) == [held]
