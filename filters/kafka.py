@@ -38,7 +38,8 @@ Options:
   --produce           Send lines to the topic.
   -X SETTING          A setting of librdkafka, name=value, as for TLS and SASL;
                       for brokers before 0.10 api.version.request=false and
-                      broker.version.fallback=0.9.0.1.
+                      broker.version.fallback=0.9.0.1; to send to some before
+                      0.11, enable.idempotence=false too.
   <reject options>
   <common options>
 

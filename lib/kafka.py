@@ -392,16 +392,29 @@ class Producer:
 
     def send(self, key, value):
         """Hand over a message; waits while too many are on their way."""
-        while True:
-            self._check()
-            try:
-                self._producer.produce(self.topic, value, key, on_delivery=self._delivered)
-                self._producer.poll(0)
-                return
-            except BufferError:
-                self._producer.poll(WAIT)
-            except self._client.KafkaException as error:
-                raise IOFailed(f"a message cannot be sent: {error.args[0].str()}", self.topic) from None
+        while not self._is_taken(key, value):
+            self._guarded(self._producer.poll, WAIT)
+
+    def _is_taken(self, key, value):
+        self._check()
+        try:
+            self._guarded(self._producer.produce, self.topic, value, key, on_delivery=self._delivered)
+        except BufferError:
+            return False
+        self._guarded(self._producer.poll, 0)
+        return True
+
+    def _guarded(self, ask, *words, **more):
+        """Ask the client; a fatal error may lie below one of a callback."""
+        try:
+            return ask(*words, **more)
+        except (self._client.KafkaException, SystemError) as error:
+            cause = error.__cause__ if isinstance(error, SystemError) else error
+            if not isinstance(cause, self._client.KafkaException):
+                raise
+            raise IOFailed(
+                f"cannot be sent: {cause.args[0].str()}", self.topic, "-X sets what the brokers need to be different"
+            ) from None
 
     def _delivered(self, error, _message):
         if error:
@@ -416,7 +429,7 @@ class Producer:
 
     def close(self):
         """Wait until all messages have been taken."""
-        self._producer.flush(self._timeout + 1)
+        self._guarded(self._producer.flush, self._timeout + 1)
         self._check()
         if len(self._producer):
             raise NotWhole(f"{len(self._producer)} messages were not taken", self.topic, "try again later")

@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("TEL_KAFKA_KILLS", "12"))
 PARTITIONS = 6
 AHEAD = 4000  # messages that a producer may be ahead in a partition: the mock cluster keeps few
 PING = b'{"ver":1,"info":{"reason":"idle-daily","appName":"Firefox"}}'
-FETCH, NOT_LEADER = 1, 6  # numbers of the protocol: a request, and an answer
+FETCH, INIT_PRODUCER_ID, NOT_LEADER, NOT_AUTHORIZED = 1, 22, 6, 31  # requests and answers of the protocol
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +234,8 @@ def stored(cluster, topic, store, *words):
 def account(store):
     """{partition: (the offset after the last, offsets by what became of them)}; all offsets follow each other."""
     records = [Store(store).commit(name) for name in Store(store).names()]
-    held = sorted(((end["partition"], end["first"], end) for r in records for end in positions.of(r["ends"])), key=str)
-    held = sorted((end for *_, end in held), key=lambda end: (end["partition"], end["first"]))
+    held = [end for record in records for end in positions.of(record["ends"])]
+    held.sort(key=lambda end: (end["partition"], end["first"], end["next"]))
     found = {}
     for end in held:
         next, counts = found.setdefault(end["partition"], (0, collections.Counter()))
@@ -383,6 +383,12 @@ def test_what_is_not_taken_is_an_error(run_tool):
     send = ["tel-kafka", "--produce", "--brokers", "127.0.0.1:9", "--topic", "t", "--timeout", "1"]
     done = run_tool(*send, stdin=b"a\tb\n")
     assert done.returncode == 75 and b"not taken" in done.stderr
+
+
+def test_a_producer_that_may_not_send_says_so(cluster, topic, run_tool):
+    cluster.do("refuse", INIT_PRODUCER_ID, NOT_AUTHORIZED, 1)
+    done = run_tool("tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, stdin=b"a\tb\n")
+    assert done.returncode == 74 and b"cannot be sent: " in done.stderr and b"authorization" in done.stderr.lower()
 
 
 # What goes wrong.
