@@ -41,8 +41,9 @@ setup(
     extras_require={
         "fast": ["msgspec"],
         "http": ["aiohttp>=3.9", "brotli"],
+        "kafka": ["confluent-kafka"],
         "spark": ["pyspark"],
-        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "aiohttp>=3.9", "brotli"],
+        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "aiohttp>=3.9", "brotli", "confluent-kafka"],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

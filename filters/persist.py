@@ -10,11 +10,15 @@ whole; then each of its files is printed, one path a line. If anything goes wron
 The input must be whole: the lines read are those that its end records vouch for, of which there is one at least. A
 batch that is stored already is recognised, and its input, read to the end, must be the same again.
 
+A stream of tel-kafka tells in its end record which offsets it holds. These say the batch's id, are kept in the commit
+record, and must begin where the store's batches have ended: otherwise nothing is stored, and the status is 75.
+
 Options:
   --store DIR         The store; made if it is not there.
   --batch ID          The batch's id. If not given it is made of the names and
                       contents of the FILEs, so that the same files are stored
-                      once, or is a fresh one; and is said on stderr.
+                      once, or of source positions, or is a fresh one; and is
+                      said on stderr.
   --replace           Put this input in the place of a stored batch of this id
                       that has other content.
   --schema FILE       The dimensions of a store that is made now; one that is
@@ -50,7 +54,7 @@ def work(run):
     form = staging.options_of(options, options.level("--level"))
     target = store.Store.create(options["--store"], run.schema())
     staging.tidy(target)
-    keep = {"replace": options["--replace"], "durable": not options["--no-sync"]}
+    keep = {"replace": options["--replace"], "durable": not options["--no-sync"], "given": bool(options["--batch"])}
     with persist.Batch(target, batch_id, *form, **keep) as batch:
         for directory, line in run.stage(
             lambda records: persist.placed(records, batch.schema, run.rejects), named=False
@@ -61,10 +65,12 @@ def work(run):
         run.rejects.close()
         files = batch.publish(run.ends.received)
     run.print_paths(files)
-    if batch.recognised:
-        run.say(f"batch {batch_id} is stored already")
+    if batch.outcome == "recognised":
+        run.say(f"batch {batch.id} is stored already")
+    elif batch.outcome == "empty":
+        run.say("nothing to store: the source positions hold no offset")
     elif not options["--batch"]:
-        run.say(f"stored batch {batch_id}")
+        run.say(f"stored batch {batch.id}")
 
 
 def main():

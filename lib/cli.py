@@ -179,7 +179,7 @@ class Run:
         numbered = _numbered(self.cut(source), source)
         whole = (lambda: True) if named else (given or (lambda: False))
         body = self.ends.body(numbered, source.name, whole, self.written)
-        return self._counted(self._watched(body), source)
+        return self._counted(self.watched(body), source)
 
     def cut(self, source):
         """The lines of an Input, those that are too long as Overlongs."""
@@ -192,7 +192,8 @@ class Run:
         for source in self.inputs():
             yield from self.lines(source, given, named)
 
-    def _watched(self, items):
+    def watched(self, items):
+        """Yield the items, with --progress saying how far it has got."""
         return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
 
     def _counted(self, lines, source):

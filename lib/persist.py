@@ -3,11 +3,12 @@
 import hashlib
 import os
 
-from tel import pings, staging, streams, tiers
+from tel import pings, positions, staging, streams, tiers
 from tel.errors import BadData, IOFailed, UsageError, printable
 from tel.schema import SUBMISSION_DATE
 from tel.store import SUFFIX, batch_name, digest_of
 
+PATIENCE = 60  # seconds that others get to publish batches with positions
 MOST_REMEMBERED = 1000  # infos whose directory is known
 
 
@@ -28,11 +29,14 @@ class Batch:
     """One batch on its way into a store: `add` lines, then `publish`; what is not published when it ends is discarded.
 
     `options` are those of staging.Files. `schema` is what its lines are placed by. A batch that is stored already is
-    only compared, unless it is to `replace` that one. Raises NotWhole where another process is writing the same batch.
+    only compared, unless it is to `replace` that one. Where the id is not `given`, end records with positions say
+    another. Raises NotWhole where another process is writing the same batch.
+
+    `outcome` tells at the end what became of it: `stored`, `recognised`, or `empty` for positions without any offset.
     """
 
-    def __init__(self, store, id, *options, replace=False, durable=True):
-        self.store, self.id, self.name = store, id, batch_name(id)
+    def __init__(self, store, id, *options, replace=False, durable=True, given=True):
+        self.store, self.id, self.name, self.given = store, id, batch_name(id), given
         self.records, self.digest, self.schema = 0, hashlib.sha256(), store.schema
         self._files = self._change = None
         self._staging = staging.Staging(store, self.name, durable)
@@ -80,10 +84,47 @@ class Batch:
     def publish(self, ends):
         """Make the batch visible; returns the paths of its files. `ends` are the end records of the stream.
 
-        One that is stored already is left as it is. Raises BadData `batch_differs` if that holds something else.
+        One that is stored already is left as it is. Raises BadData `batch_differs` if that holds something else, and
+        NotWhole if the ends have positions that the store does not go on at.
         """
-        self.recognised = bool(self.stored) and (self._same() or not self._change)
-        if self.recognised:
+        found = positions.of(ends)
+        if self.stored or not found:
+            self._demand_positions(found)
+            return self._publish(ends)
+        if not positions.moved(found):
+            self.outcome = "empty"
+            self.discard()
+            return []
+        with self.store.turn(PATIENCE):
+            self._name_after(found)
+            return self._publish(ends)
+
+    def _demand_positions(self, found):
+        """Raise BadData if the stored batch of this id is known by other positions, which nothing may replace."""
+        if self.stored and positions.of(self.stored["ends"]) != found:
+            raise BadData(
+                "batch_differs",
+                f"batch {self.id} is stored already, with other source positions",
+                cure="give this input a batch id of its own",
+            )
+
+    def _name_after(self, found):
+        """Take the id that positions say, if the store goes on there, or has this very batch."""
+        id = positions.batch_id(found)
+        if self.given and id != self.id:
+            raise UsageError(f"the batch is {id} by its source positions, not {self.id}", cure="leave out --batch")
+        staging.tidy(self.store)  # a dead writer of these positions may have put files in place
+        stored = self.store.commit(batch_name(id))
+        if stored and positions.of(stored["ends"]) == found:
+            self.stored = stored
+        else:
+            positions.demand_next(found, positions.stored(self.store), self.store.root)
+        self.id = id
+        self.name = self._staging.name = batch_name(id)
+
+    def _publish(self, ends):
+        self.outcome = "recognised" if self.stored and (self._same() or not self._change) else "stored"
+        if self.outcome == "recognised":
             return self._recognise()
         self._files.close()
         top = {"top": self.schema.top} if self.schema.top else {}
@@ -94,6 +135,9 @@ class Batch:
         return self._staging.publish(record, self._files)
 
     def _same(self):
+        """Whether the stored batch has the same lines; their number decides where they lie under another schema."""
+        if not self._change and self.stored.get("top", "") != self.schema.top:
+            return self.stored["records"] == self.records
         return (self.stored["records"], self.stored["sha256"]) == (self.records, self.digest.hexdigest())
 
     def _recognise(self):

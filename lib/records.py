@@ -44,6 +44,11 @@ class Record:
         return self.small.get("revision")
 
     @property
+    def source(self):
+        """Where a stream took it from: {"topic", "partition", "offset"}, or None."""
+        return self.small.get("source")
+
+    @property
     def ping(self):
         """The ping's bytes."""
         if self._ping is None:

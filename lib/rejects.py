@@ -34,8 +34,8 @@ class Rejects:
         """How many failures of a job were allowed by `skips`."""
         return self.stats.rejected[FAILED] if self.skips else 0
 
-    def line(self, error, where, line, id=None, info=None):
-        """Reject a whole line (bytes, or an Overlong) for a BadData found in it.
+    def line(self, error, where, line, id=None, info=None, source=None):
+        """Reject a whole line (bytes, or an Overlong) for a BadData found in it; `source` says where it came from.
 
         Raises the error, with its place, if there is no file, and BadData `too_many` beyond the limit.
         """
@@ -45,7 +45,7 @@ class Rejects:
         if skips and not self.skipped:
             say(f"{self.tool}: {printable(where)}: {error.reason}; it is left out, as others will be")
         more = {} if line.__class__ is streams.Overlong or self._file is None else original(line)
-        text = self._text(error, id, more)
+        text = self._text(error, id, source, more)
         if line.__class__ is streams.Overlong and self._file is not None:
             text = itertools.chain((text[0][:-2],), _overlong(line))
         self.book(Reject(True, error.error_type, where, text, self.heard and (error, info or {}, None)))
@@ -58,13 +58,14 @@ class Rejects:
         if self.stops():
             raise self.placed(error, record.where)
         more = {"name": name, "path": path, **({} if key is None else {"key": key}), "value": value}
-        text = self._text(error, record.id, more)
+        text = self._text(error, record.id, record.source, more)
         self.book(Reject(False, error.error_type, record.where, text, self.heard and (error, record.info, name)))
 
-    def _text(self, error, id, more):
+    def _text(self, error, id, source, more):
         """The members of an entry behind its place, its end too; nothing if there is no file."""
         if self._file is None:
             return ()
+        more = {"source": source, **more} if source else more
         return (b"," + jsonl.dumps({**_fault(error, id), **more})[1:] + b"\n",)
 
     def book(self, reject):

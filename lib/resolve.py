@@ -3,7 +3,7 @@
 import re
 from collections import namedtuple
 
-from tel import jsonl, pings, records, revisions, stats, streams, tiers
+from tel import jsonl, message, pings, records, revisions, stats, streams, tiers
 from tel.document import Document
 from tel.errors import BadData, NoInput, UsageError
 from tel.memory import remembered
@@ -26,6 +26,8 @@ REVISION_URL = (
 def parse_raw(line, date, look, make_ids=False):
     """(Record, Outline of its ping, whether the line was raw) of a line: a record, a bare ping, or `<id> TAB <json>`.
 
+    One of these may lie in a message of Kafka as `kcat -J` prints it.
+
     `look` is a Resolver's, which sees the Outline of most pings without parsing them. A bare ping needs an id of its
     own (`version` 4 has one) unless `make_ids`. Raises BadData: `no_tab`, `no_id`, `bad_id`, `not_json`,
     `not_an_object`, `missing_info`, `unknown_version`.
@@ -41,7 +43,7 @@ def parse_raw(line, date, look, make_ids=False):
 
 
 def _parse_object(text, date, look, make_ids):
-    if text.startswith((b'{"id":', b'{"date":')) and records.SPLIT in text:
+    if message.is_record(text):
         try:
             record = records.parse(text)
         except BadData:
@@ -53,6 +55,8 @@ def _parse_object(text, date, look, make_ids):
         ping = _ping(text)
         if "ver" not in ping and "version" not in ping and "ping" in ping:
             return _checked(records.parse(text), look)
+        if message.is_kcat(ping):
+            return _parse_message(ping, date, look, make_ids)
         outline = pings.outline(ping)
     id = outline.id
     if not isinstance(id, str):
@@ -60,6 +64,12 @@ def _parse_object(text, date, look, make_ids):
     if not id:
         raise BadData("no_id", "a bare ping without an id", cure="--make-ids gives it one made from its content")
     return (*_record(pings.check_id(id), date, text, outline), True)
+
+
+def _parse_message(value, date, look, make_ids):
+    line, day, source = message.of_kcat(value)
+    record, outline, _ = parse_raw(line, day or date, look, make_ids)
+    return record.with_fields(source=source), outline, True
 
 
 def _checked(record, look):

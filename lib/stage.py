@@ -101,7 +101,7 @@ class Stage(cli.Run):
                 self.number = number
                 yield self._fitting(item)
 
-        for item in self._watched(self.ends.body(numbered(), NAME, given or _never, self.written)):
+        for item in self.watched(self.ends.body(numbered(), NAME, given or _never, self.written)):
             self.stats.read += 1
             yield item
 

@@ -39,7 +39,8 @@ class Staging:
     """A locked directory for files that are not published yet; what is there when it ends is removed.
 
     Raises NotWhole where another process has it; of an `own` name, that can only be one that sweeps, which is waited
-    for. Not `durable`: nothing waits for the disk, a power cut may cost all.
+    for. Not `durable`: nothing waits for the disk, a power cut may cost all. What is published is called `name`, which
+    may be set until then.
     """
 
     def __init__(self, store, name, durable=True, own=False):

@@ -17,7 +17,7 @@ class Stats:
         self.tool, self.started = tool, time.monotonic()
         self.read = self.written = self.bytes_out = 0
         self.rejected, self.dropped = Counter(), Counter()
-        self.more = {}
+        self.more, self.gauges = {}, []  # gauges: (name, help, [(labels, value)]), written to --metrics alone
         self.inputs = []
 
     @property
@@ -72,7 +72,7 @@ class Stats:
         for name, help, values in self._metrics():
             lines += [
                 f"# HELP tel_{name} {help}",
-                f"# TYPE tel_{name} {'gauge' if name == 'run_seconds' else 'counter'}",
+                f"# TYPE tel_{name} {'counter' if name.endswith('_total') else 'gauge'}",
             ]
             lines += [f'tel_{name}{{tool="{self.tool}"{labels}}} {value}' for labels, value in values]
         streams.replace(path, "".join(line + "\n" for line in lines).encode())
@@ -85,6 +85,7 @@ class Stats:
         yield "bytes_read_total", "Bytes read, as they lie on disk.", [("", self.bytes_in)]
         yield "bytes_written_total", "Bytes written to standard output.", [("", self.bytes_out)]
         yield "run_seconds", "Seconds that the run took.", [("", round(self.seconds, 3))]
+        yield from self.gauges
 
 
 def _labelled(counter):

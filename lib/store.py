@@ -11,6 +11,7 @@ A file belongs to the store if a commit record lists it and none replaces it. A 
 ours is refused.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -263,16 +264,28 @@ class Store:
 
         Raises NotWhole if somebody still does after `patience` seconds; new batches may come at any time.
         """
-        fd, until = os.open(self.commits, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW), time.monotonic() + patience
-        while not self._locked(fd):
+        return self._lock(self.commits, patience)
+
+    @contextlib.contextmanager
+    def turn(self, patience):
+        """Be the only one that publishes a batch with positions. Raises NotWhole after `patience` seconds."""
+        fd = self._lock(self.staging, patience)
+        try:
+            yield
+        finally:
+            self.unlock(fd)
+
+    def _lock(self, directory, patience):
+        fd, until = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW), time.monotonic() + patience
+        while not self._locked(fd, directory):
             if time.monotonic() > until:
                 self.unlock(fd)
                 raise NotWhole("another process is changing the store", self.root, "wait until it has ended")
             time.sleep(LOOK_AGAIN)
         return fd
 
-    def _locked(self, fd):
-        with naming(self.commits):
+    def _locked(self, fd, directory):
+        with naming(directory):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -29,7 +29,7 @@ CODECS = {
 ENOUGH = 20_000  # lines that are more than a pipe holds
 DISTINCT = "10"  # different lines in the input that memory is measured with
 SLACK = 24 << 10  # KiB of memory that a longer input may cost
-METRIC = re.compile(r'tel_[a-z_]+\{tool="tel-[a-z]+"(,reason="[a-z_]+")?\} \d+(\.\d+)?')
+METRIC = re.compile(r'tel_[a-z_]+\{tool="tel-[a-z]+"(,[a-z]+="[a-z0-9_-]+")*\} \d+(\.\d+)?')
 
 
 def every(some):

@@ -1,5 +1,6 @@
 """Every example of every tool's manual runs, in a folder that holds the files it speaks of."""
 
+import functools
 import importlib
 import os
 import pathlib
@@ -8,10 +9,13 @@ import subprocess
 
 import pytest
 
+import tools
+
 FILTERS = sorted(
     path.stem for path in (pathlib.Path(__file__).parent.parent / "filters").glob("*.py") if path.stem != "__init__"
 )
 CASES = pathlib.Path(__file__).parent / "cases"
+BROKERS = "kafka1:9092"  # in their place come those that the tests have
 ELSEWHERE = "https://"  # an example that asks a server on the internet is not run
 
 SETUP = """
@@ -24,7 +28,7 @@ tel-persist --store store --batch b compact.ndjson > stored; tel-ls store > file
 one=store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812; mkdir -p $one; cp $(head -n 1 files) $one/b-001.v2.zst
 old=published/idle_daily/Firefox/release/23.0.1; mkdir -p $old
 head -n 40 export | gzip -c > $old/20130814063812.20130901.v2.log.0a1b.gz
-for host in host1 host2; do tel-map --files-from files os-count > $host; done
+tel-resolve --date 20130901 --rejects rejects.ndjson export > none; for host in host1 host2; do tel-map --files-from files os-count > $host; done
 echo '{"version":1,"dimensions":[{"field_name":"reason","allowed_values":"*"}]}' > schema.json
 mkdir spool; cp $CASES/spool/* spool; cp $CASES/packed/telemetry.log .
 git init -q firefox; cd firefox; mkdir -p toolkit/components/telemetry
@@ -59,6 +63,15 @@ def bash(command, place):
     return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=place, env=environment, capture_output=True)
 
 
+@functools.cache
+def topic(prepared):
+    """A topic that has some pings."""
+    name = tools.cluster().topic("pings", 1)
+    lines = (line.split(b"\t") for line in (prepared / "export").read_bytes().splitlines() if b"\t" in line)
+    tools.cluster().send(name, [(0, id, ping) for id, ping in lines])
+    return name
+
+
 def test_every_tool_has_examples():
     assert {name for name, _ in EXAMPLES} == set(FILTERS)
 
@@ -70,9 +83,13 @@ def test_an_example_runs(name, command, prepared, tmp_path):
     for program in ("parallel", "zstdcat"):
         if program in command and not shutil.which(program):
             pytest.skip(f"{program} is missing: not run: {command}")
+    if BROKERS in command:
+        command = command.replace(BROKERS, tools.cluster().brokers).replace(
+            "--topic pings", f"--topic {topic(prepared)}"
+        )
     place = shutil.copytree(prepared, tmp_path / "copy")
     if "--store store" in command:
         shutil.rmtree(place / "store")
     done = bash(command, place)
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout or ">" in command or name in ("verify", "compact", "expire")
+    assert done.stdout or ">" in command or name in ("verify", "compact", "expire") or "--produce" in command

@@ -14,9 +14,9 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
-    "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
-    "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "encodings", "counters", "spool", "recovery", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
+    "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records", "message",
+    "arrays", "definitions", "sample", "schema", "query", "store", "positions", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
+    "resolve", "persist", "kafka", "change", "encodings", "counters", "spool", "recovery", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {
     "ujson": "jsonl",
@@ -25,6 +25,7 @@ OWNERS = {
     "msgspec": "typed",
     "aiohttp": "httpd",
     "brotli": "encodings",
+    "confluent_kafka": "kafka",
 }
 SLOW = {
     "pkg_resources",

@@ -4,6 +4,8 @@ As a program, `tools.py NAME N` prints N lines of good input for a tool, and the
 """
 
 import atexit
+import contextlib
+import functools
 import os
 import pathlib
 import shutil
@@ -43,6 +45,7 @@ TABLE = (
     Tool("combine", AGGREGATE, ["count"], pair, '["a"', ("--memory", "16M")),
     Tool("reduce", SINK, ["count"], pair, '["a"'),
     Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
+    Tool("kafka", SOURCE, ["--brokers", "{brokers}", "--topic", "{topic}", "--until-end"], reads=3),
     Tool("sample", SOURCE, ["--no-histograms", "-n", "{n}"]),
     Tool("ls", QUERY, ["{place}/filled"]),
     Tool("cat", SOURCE, ["{place}/filled"]),
@@ -85,7 +88,26 @@ def whole(tool, numbers):
 
 def arguments(tool, place, n=3):
     """The words of a good run; a store to list is made in the folder if the tool wants one."""
-    return [word.format(place=place, n=n) for word in tool.arguments]
+    more = dict(zip(("brokers", "topic"), filled_topic(n))) if "{brokers}" in tool.arguments else {}
+    return [word.format(place=place, n=n, **more) for word in tool.arguments]
+
+
+@functools.cache
+def cluster():
+    """A cluster of brokers until the end of all tests; without one the test is skipped."""
+    import kafka_peer
+
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(kafka_peer.running())
+
+
+@functools.cache
+def filled_topic(n):
+    """(the brokers of a cluster, a topic there that has N pings, though no more than the cluster keeps)."""
+    topic = cluster().topic(f"pings-{n}", 1)
+    cluster().send(topic, ((0, b"id-%d" % at, b'{"ver":1,"info":{}}') for at in range(min(n, 20_000))))
+    return cluster().brokers, topic
 
 
 def store_sampled(run_tool, place, store, number, batch="b", seed=1):

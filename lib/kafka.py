@@ -1,0 +1,455 @@
+"""Apache Kafka: a topic's messages as records with their source positions, and lines as messages.
+
+The one user of `confluent_kafka`, which is librdkafka. Partitions are assigned here, by the positions that the caller
+knows; no consumer group decides, and what a group is told is for those who watch it.
+"""
+
+import os
+import re
+import time
+
+from tel import jsonl, message, positions, resolve, store, streams, tiers
+from tel.errors import BadData, IOFailed, NoInput, NotWhole, UsageError
+from tel.records import SPLIT
+
+GROUP = "tel-kafka"
+AT_ONCE, WAIT = 500, 0.1  # messages asked for at once, and seconds that these are waited for
+FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
+FIXED = {**FIXED, "enable.partition.eof": True}
+USUAL = {"queued.max.messages.kbytes": 16384, "group.id": GROUP, "log_level": 0, "reconnect.backoff.max.ms": 1000}
+PRODUCER = {"enable.idempotence": True, "acks": "all", "log_level": 0, "queue.buffering.max.kbytes": 65536}
+PRODUCER["message.max.bytes"] = 64 << 20  # whether one is too large is for the brokers to say
+
+
+def client():
+    """The package. Raises UsageError where it is missing."""
+    try:
+        import confluent_kafka
+    except ImportError:
+        raise UsageError("the Python package confluent_kafka is missing", cure="pip install 'tel[kafka]'") from None
+    return confluent_kafka
+
+
+def settings(brokers, more):
+    """librdkafka's settings from a list of brokers and words `name=value`. Raises UsageError.
+
+    >>> settings("localhost:9092", ["security.protocol=ssl"])
+    {'bootstrap.servers': 'localhost:9092', 'security.protocol': 'ssl'}
+    """
+    found = {"bootstrap.servers": brokers}
+    for word in more:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"-X takes name=value, not {word[:80]!r}")
+        if name in FIXED:
+            raise UsageError(f"-X {name}: this setting is what exactly once is made of, and cannot be changed")
+        found[name] = value
+    return found
+
+
+def partitions_of(text):
+    """The numbers in `0,1,4-7`, or None for None. Raises UsageError.
+
+    >>> partitions_of("0,4-6")
+    [0, 4, 5, 6]
+    """
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?)*", text, re.ASCII):
+        raise UsageError(f"--partitions takes numbers like 0,1,4-7, not {text[:40]!r}")
+    found = set()
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        found.update(range(int(low), int(high or low) + 1))
+    return sorted(found)
+
+
+def _made(kind, configuration):
+    """A client of librdkafka. Raises UsageError for settings that it does not take."""
+    try:
+        return kind(configuration)
+    except client().KafkaException as error:
+        raise UsageError(f"librdkafka: {error.args[0].str()}") from None
+
+
+class Topic:
+    """Some partitions of a topic, to be read. `timeout` seconds are what brokers get to answer.
+
+    `wanted` are the numbers of partitions, or None for all. Raises NoInput for what is not there, NotWhole where no
+    broker answers.
+    """
+
+    def __init__(self, configuration, topic, wanted, timeout):
+        self.topic, self.timeout, self.problem = topic, timeout, None
+        self._client = client()
+        heard = {"error_cb": self._hear}
+        self._consumer = _made(self._client.Consumer, {**USUAL, **configuration, **FIXED, **heard})
+        self.partitions = self._partitions(wanted)
+
+    def _hear(self, error):
+        self.problem = error.str()
+
+    def _partitions(self, wanted):
+        there = sorted(self._asked(self._described).partitions)
+        missing = set(wanted or ()) - set(there)
+        if missing:
+            raise NoInput(f"the topic has no partition {min(missing)}, but {len(there)} of them", self.topic)
+        return there if wanted is None else wanted
+
+    def _described(self):
+        """The topic's metadata."""
+        found = self._consumer.list_topics(self.topic, self.timeout).topics[self.topic]
+        if found.error:
+            raise self._client.KafkaException(found.error)
+        return found
+
+    def _asked(self, ask):
+        """The answer to a question, put again for `timeout` seconds: a partition may be on its way to a new leader."""
+        until = time.monotonic() + self.timeout
+        while True:
+            try:
+                return ask()
+            except self._client.KafkaException as error:
+                if time.monotonic() > until or self._is_final(error.args[0]):
+                    raise self.failed(error.args[0]) from None
+            time.sleep(WAIT)
+
+    def _is_final(self, error):
+        codes = self._client.KafkaError
+        return error.fatal() or error.code() in (
+            codes.UNKNOWN_TOPIC_OR_PART,
+            codes.TOPIC_AUTHORIZATION_FAILED,
+            codes.GROUP_AUTHORIZATION_FAILED,
+        )
+
+    def failed(self, error):
+        """The error that the clients' one is to the user."""
+        code, codes = error.code(), self._client.KafkaError
+        if code in (codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_TOPIC):
+            return NoInput(f"no such topic: {error.str()}", self.topic)
+        if code in (codes.TOPIC_AUTHORIZATION_FAILED, codes.GROUP_AUTHORIZATION_FAILED):
+            return IOFailed(f"the brokers do not allow it: {error.str()}", self.topic)
+        return NotWhole(f"the brokers do not answer: {self.problem or error.str()}", self.topic, "try again later")
+
+    def ends(self, partition, cached=False):
+        """(the first offset that is there, the one after the last)."""
+        of = self._client.TopicPartition(self.topic, partition)
+        found = self._asked(lambda: self._consumer.get_watermark_offsets(of, self.timeout, cached=cached))
+        if found is None or found[1] < 0:
+            return (0, 0) if cached else self.ends(partition)
+        return found
+
+    def assign(self, positions):
+        """Read these Positions, from the `next` of each on, and no others."""
+        self._consumer.assign([self._at(position) for position in positions])
+
+    def pause(self, position):
+        """Read no more of a partition."""
+        self._asked(lambda: self._consumer.pause([self._at(position)]))
+
+    def _at(self, position):
+        return self._client.TopicPartition(self.topic, position.partition, position.next)
+
+    def events(self):
+        """What came within WAIT seconds: messages, and errors as messages."""
+        return self._asked(lambda: self._consumer.consume(AT_ONCE, WAIT))
+
+    def inform(self, has):
+        """Tell the brokers how far the store has got, for those who watch the group; nothing waits for their answer."""
+        known = [
+            (partition, has[self.topic, partition]) for partition in self.partitions if (self.topic, partition) in has
+        ]
+        offsets = [self._client.TopicPartition(self.topic, partition, next) for partition, next in known]
+        if offsets:
+            self._asked(lambda: self._consumer.commit(offsets=offsets, asynchronous=True))
+
+
+class Bounds:
+    """Where a batch ends: after `records` messages, after `seconds`, or (`until_end`) at what is the end now."""
+
+    def __init__(self, records, seconds, until_end=False):
+        self.records, self.seconds, self.until_end = records, seconds, until_end
+
+
+class Batch:
+    """A batch of messages on its way from a Topic, beginning at `starts`: {partition: offset}.
+
+    A partition that begins in what is not there any more is a gap, which ends the run (BadData `gap`) unless
+    `skip_gaps`. What came so far is in `positions`.
+    """
+
+    def __init__(self, topic, starts, bounds, skip_gaps=False):
+        self.topic, self.bounds, self._skip_gaps, self._taken = topic, bounds, skip_gaps, 0
+        self.positions = {
+            number: positions.Position(topic.topic, number, starts[number]) for number in topic.partitions
+        }
+        self._ends, self.consumed, self.size = {}, 0, None  # as an Input has them: bytes read, of an unknown size
+        for position in self.positions.values():
+            self._look(position)
+        self._open = {number for number, position in self.positions.items() if not self._is_done(position)}
+
+    def _look(self, position):
+        """See where a partition begins and ends; returns whether a gap had to be skipped."""
+        low, high = self.topic.ends(position.partition)
+        self._ends[position.partition] = high
+        place = f"{self.topic.topic}/{position.partition}"
+        if position.next > high:
+            raise BadData(
+                "gap",
+                f"the next offset is {position.next}, and the partition ends at {high}: it was made anew, or cut",
+                place,
+                "read it under another topic name, or into another store",
+            )
+        if position.next >= low:
+            return False
+        if not self._skip_gaps:
+            raise BadData(
+                "gap",
+                f"{low - position.next} offsets are lost: the next one is {position.next}, and the brokers have "
+                f"removed what is before {low}",
+                place,
+                "--on-gap=skip goes on there, and keeps the gap in the commit record",
+            )
+        position.skip(low)
+        return True
+
+    def _is_done(self, position):
+        return self.bounds.until_end and position.next >= self._ends[position.partition]
+
+    def messages(self):
+        """Yield the messages that have a value, until a bound is reached; the caller counts each by `take`.
+
+        Raises NotWhole if no partition says anything for `timeout` seconds, not even that it has ended.
+        """
+        self._assign()
+        heard = time.monotonic()
+        until, waiting = heard + self.bounds.seconds, set(self._open)  # waiting: not known to be at their ends
+        while self._taken < self.bounds.records and (self._open or not self.bounds.until_end):
+            now = time.monotonic()
+            if now >= until:
+                break
+            for event in self.topic.events():
+                heard = now
+                if event.error():
+                    self._meet(event, waiting)
+                elif self._taken < self.bounds.records:
+                    waiting.add(event.partition())
+                    yield from self._fresh(event)
+            if waiting and now - heard > self.topic.timeout:
+                raise NotWhole(
+                    f"nothing came for {self.topic.timeout} seconds: {self.topic.problem or 'the brokers are silent'}",
+                    self.topic.topic,
+                    "try again later",
+                )
+
+    def _assign(self):
+        """Read on where the positions are; what has come already and is behind them is passed over."""
+        self.topic.assign([self.positions[number] for number in sorted(self._open)])
+
+    def _fresh(self, event):
+        """The message, unless it has been seen, has no value, or lies behind the bound."""
+        position = self.positions[event.partition()]
+        if event.offset() < position.next or event.partition() not in self._open:
+            return
+        self._taken += 1
+        self.consumed += len(event)
+        if event.value() is None:
+            self.take(event, "empty")
+        else:
+            yield event
+
+    def take(self, event, kind):
+        """Count a message as one of positions.COUNTS."""
+        position = self.positions[event.partition()]
+        position.take(event.offset(), kind)
+        self._close(position)
+
+    def _close(self, position):
+        if position.partition in self._open and self._is_done(position):
+            self._open.remove(position.partition)
+            self.topic.pause(position)
+
+    def _meet(self, event, waiting):
+        """Deal with an error that came in place of a message."""
+        code, codes = event.error().code(), client().KafkaError
+        position = self.positions[event.partition()] if event.partition() in self.positions else None
+        if code == codes._PARTITION_EOF and position:
+            if position.partition in self._open:
+                position.reach(event.offset())
+                self._ends[position.partition] = position.next
+                self._close(position)
+            waiting.discard(position.partition)
+        elif code in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE, codes._LOG_TRUNCATION) and position:
+            self._look(position)
+            self._assign()
+        else:
+            raise self.topic.failed(event.error())
+
+    def told(self):
+        """What the end record says of the batch."""
+        return {positions.FIELD: [position.told() for position in self.positions.values()]}
+
+    def account(self, stats):
+        """Tell Stats what the batch holds that is no record, and how far its partitions go on behind it."""
+        empty, lag, reached, lost = 0, [], [], 0
+        for number, position in self.positions.items():
+            labels = f',topic="{self.topic.topic}",partition="{number}"'
+            end = max(self.topic.ends(number, cached=True)[1], self._ends[number])
+            lag.append((labels, max(end - position.next, 0)))
+            reached.append((labels, position.next))
+            empty += position.empty
+            lost += sum(end - start for start, end in position.gaps)
+        stats.more = {"empty": empty, "lost": lost, "left": sum(number for _, number in lag)}
+        stats.gauges += [
+            ("kafka_lag", "Offsets of the partition behind this batch.", lag),
+            ("kafka_next_offset", "The offset that the next batch begins at.", reached),
+            ("kafka_lost", "Offsets that were removed before they could be read.", [("", lost)]),
+        ]
+
+
+def stored(path):
+    """{(topic, partition): the offset that is next} by the batches of a store; none without one."""
+    if path is None or not store.is_there(store.schema_path(os.path.join(path, store.CONTROL), 1)):
+        return {}
+    return positions.stored(store.Store(path))
+
+
+def starts(topic, has, beginning):
+    """{partition: the offset to begin at}: what the store is to get next, or the partition's beginning or end."""
+    found = {}
+    for partition in topic.partitions:
+        known = has.get((topic.topic, partition))
+        found[partition] = topic.ends(partition)[0 if beginning else 1] if known is None else known
+    return found
+
+
+# Messages and records.
+
+
+def records(batch, rejects, stats, form):
+    """Yield the Record of each message of a Batch, with its `source`; the others are rejected. `stats` counts.
+
+    `form` is a Form.
+    """
+    for event in batch.messages():
+        stats.read += 1
+        source = {"topic": event.topic(), "partition": event.partition(), "offset": event.offset()}
+        where = "{topic}/{partition}:{offset}".format(**source)
+        try:
+            record = form.record(event)
+        except BadData as error:
+            rejects.line(error, where, event.value(), form.id_of(event), source=source)
+            batch.take(event, "rejected")
+            continue
+        batch.take(event, "records")
+        yield record.came(where).with_fields(source=source)
+
+
+class Form:
+    """How a message becomes a Record: its `key` is the document id, or is not (then the ping has its own).
+
+    `date` is the submission date of all, or None for each message's own day (UTC). A value, plain or compressed, is
+    at most `max_line` bytes long.
+    """
+
+    def __init__(self, key=True, date=None, make_ids=False, max_line=streams.MAX_LINE):
+        self._key, self._date, self._make_ids, self._max_line = key, date, make_ids, max_line
+
+    def record(self, event):
+        """The Record of a message: a record, `<id> TAB <json>`, or a bare ping. Raises BadData."""
+        line = message.line_of(self.id_of(event), event.value(), self._max_line)
+        date = self._date or message.date_of(event.timestamp()[1]) or message.date_of(int(time.time() * 1000))
+        return resolve.parse_raw(line, date, _look, self._make_ids)[0]
+
+    def id_of(self, event):
+        """The document id that a message's key is, or None."""
+        return message.id_of(event.key()) if self._key else None
+
+
+def _look(ping):
+    """A tier's Outline of a ping whose text it has proved to be JSON."""
+    outline = tiers.look(ping)
+    return outline if outline and outline.proven else None
+
+
+# Producing.
+
+
+class Producer:
+    """Sends lines to a topic, each acknowledged by all replicas in sync, in order and without doubles.
+
+    Raises NotWhole where the brokers do not take one within `timeout` seconds.
+    """
+
+    def __init__(self, configuration, topic, timeout):
+        self.topic, self.sent, self._failure = topic, 0, None
+        self._client, self.problem, self._timeout = client(), None, timeout
+        more = {"delivery.timeout.ms": timeout * 1000, "error_cb": self._hear}
+        self._producer = _made(self._client.Producer, {**PRODUCER, **more, **configuration})
+
+    def _hear(self, error):
+        self.problem = error.str()
+
+    def send(self, key, value):
+        """Hand over a message; waits while too many are on their way."""
+        while not self._is_taken(key, value):
+            self._guarded(self._producer.poll, WAIT)
+
+    def _is_taken(self, key, value):
+        self._check()
+        try:
+            self._guarded(self._producer.produce, self.topic, value, key, on_delivery=self._delivered)
+        except BufferError:
+            return False
+        self._guarded(self._producer.poll, 0)
+        return True
+
+    def _guarded(self, ask, *words, **more):
+        """Ask the client; a fatal error may lie below one of a callback."""
+        try:
+            return ask(*words, **more)
+        except (self._client.KafkaException, SystemError) as error:
+            cause = error.__cause__ if isinstance(error, SystemError) else error
+            if not isinstance(cause, self._client.KafkaException):
+                raise
+            raise IOFailed(
+                f"cannot be sent: {cause.args[0].str()}", self.topic, "-X sets what the brokers need to be different"
+            ) from None
+
+    def _delivered(self, error, _message):
+        if error:
+            self._failure = self._failure or error
+        else:
+            self.sent += 1
+
+    def _check(self):
+        if self._failure:
+            reason = f"a message was not taken: {self._failure.str()}"
+            raise NotWhole(f"{reason} ({self.sent} were)", self.topic, "try again: what was taken is then there twice")
+
+    def close(self):
+        """Wait until all messages have been taken."""
+        self._guarded(self._producer.flush, self._timeout + 1)
+        self._check()
+        if len(self._producer):
+            raise NotWhole(f"{len(self._producer)} messages were not taken", self.topic, "try again later")
+
+
+def keyed(line):
+    """(key, value) of a line to be sent: an export line's id and ping, or a JSON line's `id` and the line.
+
+    >>> keyed(b'a\\t{"ver":1}')
+    (b'a', b'{"ver":1}')
+    >>> keyed(b'{"id":"b","ping":{}}')
+    (b'b', b'{"id":"b","ping":{}}')
+    """
+    line = streams.held(line)
+    if not line.startswith(b"{"):
+        id, tab, value = line.partition(b"\t")
+        return (id, value) if tab else (None, line)
+    head, split, _ = line.partition(SPLIT)
+    try:
+        id = jsonl.loads(head + b"}" if split else line).get("id")
+    except BadData:
+        id = None
+    return (id.encode() if isinstance(id, str) else None), line
