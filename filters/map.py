@@ -50,6 +50,8 @@ def work(run):
     options, read = run.options, manifest.Manifest()
     for other in ("--param", "--rejects", "--skip-errors", "--check"):
         options.exclude("--exec", other)
+    for other in ("--tab", "--rejects", "--skip-errors"):
+        options.exclude("--check", other)
     spec = None if options["--exec"] else job.load(options["JOB"], options["--param"])
     paths = mapreduce.paths(run)
     if options["--check"]:
@@ -57,6 +59,8 @@ def work(run):
     lines = _mapped(run, spec, _sources(run, paths, read))
     if options["--tab"]:
         run.put(lines)
+        if run.rejects.skipped:
+            run.say(f"the job failed on {run.rejects.skipped} pings, which are left out")
         return exits.OK
 
     def said():

@@ -17,7 +17,7 @@ def pieces(answer, format, separators=None, missing=()):
     """
     written = _between(*separators) if separators else _WRITERS[format]
     for piece in answer:
-        yield piece.encode() if piece.__class__ is Text else written(*piece)
+        yield piece if piece.__class__ is Text else written(*piece)
     if missing:
         yield remark(missing, format, separators)
 

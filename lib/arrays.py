@@ -60,7 +60,11 @@ def of_ping(ping):
     >>> of_ping({"ver": 2, "histograms": {"A": [1, 0, 1, -1, -1, -1, -1]}})
     {'A': [1, 0, 1, -1, -1, -1, -1]}
     """
-    histograms = ping.get("payload", ping).get("histograms", {})
+    payload = ping.get("payload")
+    holder = ping if payload is None else payload
+    histograms = holder.get("histograms", {}) if isinstance(holder, dict) else None
+    if not isinstance(histograms, dict):
+        raise BadData("not_stored", "the ping's payload or its histograms are no object")
     for name, array in histograms.items():
         if checked(name, array) is None:
             raise BadData("not_stored", f"the histogram {name:.60} is null")
@@ -148,4 +152,21 @@ def exactly(floats):
 def _rounded(value):
     if value.__class__ is not list:
         return value
-    return math.fsum(value) if any(part.__class__ is float for part in value) else sum(value)
+    return nearest(value)
+
+
+def nearest(parts):
+    """The number that some numbers add up to, correctly rounded where there is a float among them.
+
+    >>> nearest([9007199254740993, 0.5]), nearest([2**60, 1])
+    (9007199254740994.0, 1152921504606846977)
+    """
+    whole = sum(part for part in parts if part.__class__ is not float)
+    floats = [part for part in parts if part.__class__ is float]
+    if not floats:
+        return whole
+    if abs(whole) <= 1 << 53:
+        return math.fsum([whole, *floats])
+    from fractions import Fraction
+
+    return float(sum(map(Fraction, floats), Fraction(whole)))

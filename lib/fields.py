@@ -40,6 +40,12 @@ class Ping:
     def __getitem__(self, name):
         return self.value[name]
 
+    def __contains__(self, name):
+        return name in self.value
+
+    def __iter__(self):
+        return iter(self.value)
+
     def get(self, name, default=None):
         """What lies under a name at the top of the ping."""
         return self.value.get(name, default)
@@ -51,7 +57,7 @@ def listed(text):
 
 
 class Key:
-    """Reads some fields of a Ping, as a list.
+    """Reads some fields of a Ping, as a list. `names` is a list, or text like `channel,os`.
 
     A field is a dimension (or channel, version, app, build, date), `build_day`, `major` (of the version), `os`,
     `os_version`, `arch` or `locale`, all UNKNOWN where they are missing; or, with a dot before each name, a way into
@@ -64,6 +70,7 @@ class Key:
 
     def __init__(self, names):
         self._ways = []
+        names = listed(names) if isinstance(names, str) else names
         self._readers = [self._reader(ALIASES.get(name, name)) for name in names]
         self._read = parts.Reader(*self._ways) if self._ways else None
 

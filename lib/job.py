@@ -43,7 +43,7 @@ class Context:
         return written
 
 
-class Text(str):
+class Text(bytes):
     """A piece of the answer in the job's own words, with what ends it."""
 
 
@@ -57,11 +57,14 @@ class AnswerContext(Context):
         """The separators of fields and of records if the job has set one, so that its pairs are text too; else None."""
         if {"field_separator", "record_separator"}.isdisjoint(vars(self)):
             return None
-        return self.field_separator, self.record_separator
+        separators = self.field_separator, self.record_separator
+        if not all(isinstance(separator, str) for separator in separators):
+            raise BadData("job_failed", f"the job set separators that are no strings: {separators!r:.80}")
+        return separators
 
     def writeline(self, text):
         """A line of text."""
-        self.written.append(Text(f"{text}{self.record_separator}"))
+        self.written.append(Text(f"{text}{self.record_separator}".encode()))
 
     def writecsv(self, values):
         """A row of comma-separated values, quoted as in RFC 4180."""
@@ -70,7 +73,7 @@ class AnswerContext(Context):
 
         row = io.StringIO()
         csv.writer(row, lineterminator="\n").writerow(values)
-        self.written.append(Text(row.getvalue()))
+        self.written.append(Text(row.getvalue().encode()))
 
 
 class Job:
@@ -85,12 +88,19 @@ class Job:
         self.reads = names.get("READS", TEXT)
         if self.reads not in (TEXT, BYTES, LINES):
             raise UsageError(f"READS of a job is {TEXT}, {BYTES} or {LINES}, not {self.reads!r:.60}", self.path)
-        _demand(names.get("PARAMETERS", ()), parameters, self.path)
+        _demand(names.get("PARAMETERS"), parameters, self.path)
         params = _filled(names.get("DEFAULTS"), params, self.path)
-        self.context, self.answer = Context(parameters, params), AnswerContext(parameters, params)
+        self.context, self.answer = Context(parameters, params), AnswerContext()
+        self.answer.parameters, self.answer.params = self.context.parameters, self.context.params
+        self._check_form()
         self.combines, self.reduces = script.has("combine"), script.has("reduce")
         if script.has("setup"):
             _set_up(script, self.context)
+
+    def _check_form(self):
+        """Raise UsageError for what belongs to the other form."""
+        if self.script.names.get("VALUES") is not None:
+            raise UsageError("VALUES is for the short form, whose map takes one argument", self.path)
 
     @property
     def keeps(self):
@@ -141,14 +151,18 @@ class ShortJob(Job):
         self._answers = self.reduces
         self.combines, self.reduces = self._monoid is not None, self._answers or self._monoid is not None
 
+    def _check_form(self):
+        if self.script.has("combine"):
+            raise UsageError("combine is for the full form; in the short one VALUES says how values add up", self.path)
+
     def map(self, key, dims, value, where=None):
         """The pairs that the job's map yields for one ping."""
-        given = jsonl.text(value) if self.reads == LINES else Ping(key, dims, value)
-        return self._yielded(where, "map", given)
+        given = jsonl.text(value) if self.reads == LINES else Ping(key, dict(dims), value)
+        return self._fitting(where, self._yielded(where, "map", given))
 
     def finish_map(self):
         """The pairs that the job yields after the last ping."""
-        return self._yielded(None, "finish_map") if self.keeps else []
+        return self._fitting(None, self._yielded(None, "finish_map")) if self.keeps else []
 
     def combine(self, key, values):
         """The key with its values made one."""
@@ -163,27 +177,50 @@ class ShortJob(Job):
 
     def _yielded(self, where, name, *arguments):
         """The pairs that a generator of the job yields."""
+        return self.script.guarded(where, lambda: list(map(_pair_of, self.script.names[name](*arguments) or ())))
 
-        def pairs():
-            return [(key, value) for key, value in self.script.names[name](*arguments) or ()]
+    def _fitting(self, where, pairs):
+        """The pairs, which VALUES can add up. Raises BadData `job_failed`."""
+        if self._monoid:
+            for _, value in pairs:
+                if not self._monoid.fits(value):
+                    said = f"VALUES {self.script.names['VALUES']} wants {self._monoid.wanted}, not {value!r:.60}"
+                    raise BadData("job_failed", f"the job failed at {self.path}: {said}", where)
+        return pairs
 
-        return self.script.guarded(where, pairs)
+
+def _pair_of(yielded):
+    if yielded.__class__ in (tuple, list) and len(yielded) == 2:
+        return tuple(yielded)
+    raise TypeError(f"a pair (key, value) is to be yielded, not {yielded!r:.60}")
 
 
 def _set_up(script, context):
     try:
         script.call(None, "setup", context)
+        if context.take():
+            raise UsageError("the job's setup writes, which only its other functions may", script.path)
     except BadData as error:  # what it was told is wrong
         raise UsageError(error.reason) from None
 
 
 def _demand(needed, parameters, path):
+    """Raise UsageError unless there are as many words as a job names, if it does."""
+    if needed is None:
+        return
+    if not isinstance(needed, (list, tuple)) or not all(isinstance(name, str) for name in needed):
+        raise UsageError(f"PARAMETERS of a job is a list of names, not {needed!r:.60}", path)
     if len(parameters) < len(needed):
         raise UsageError(f"the job needs words behind its name, in the same argument: {' '.join(needed)}", path)
+    if len(parameters) > len(needed):
+        takes = f"only {' '.join(needed)}" if needed else "nothing"
+        raise UsageError(f"the job takes {takes} behind its name, and not {parameters[len(needed)]!r:.60}", path)
 
 
 def _filled(defaults, params, path):
     """Params with the defaults of those not given; without defaults any are known."""
+    if not isinstance(defaults, (dict, type(None))):
+        raise UsageError(f"DEFAULTS of a job is a dict of names and values, not {defaults!r:.60}", path)
     unknown = [name for name in params if defaults is not None and name not in defaults]
     if unknown:
         raise UsageError(f"the job has no parameter {unknown[0]}; it has {', '.join(defaults) or 'none'}", path)
@@ -211,7 +248,12 @@ def load(spec, params=()):
         raise NoInput(f"cannot be read: {error.strerror}", path) from None
     if not script.has("map"):
         raise UsageError("the job has no map function", path)
-    kind = ShortJob if script.takes("map") == 1 else Job
+    takes = script.takes("map")
+    if takes not in (1, 4, None):
+        raise UsageError(
+            f"the job's map takes {takes} arguments: not map(key, dims, value, context), nor map(ping)", path
+        )
+    kind = ShortJob if takes == 1 else Job
     return kind(script, [word for word in words if word not in named], dict(map(_pair, [*named, *params])))
 
 

@@ -23,6 +23,8 @@ def key_text(key):
     """
     try:
         return said(_canonical(key))
+    except RecursionError:
+        raise BadData("job_failed", "the job wrote a key that is nested too deeply") from None
     except TypeError as error:
         raise BadData("job_failed", f"the job wrote what JSON cannot say: {error}") from None
 

@@ -1,7 +1,7 @@
 """Parts of a ping read from its text, the rest being checked and skipped where a tier can."""
 
 from tel import jsonl, pings, tiers
-from tel.errors import BadData
+from tel.errors import BadData, UsageError
 
 
 class Reader:
@@ -12,6 +12,8 @@ class Reader:
     """
 
     def __init__(self, *ways):
+        if any(isinstance(way, str) for way in ways):
+            raise UsageError(f"a way is a tuple of names, not {next(w for w in ways if isinstance(w, str))!r:.60}")
         self.ways, self._find = ways, tiers.finder(ways)
 
     def __call__(self, ping):

@@ -34,7 +34,7 @@ class Rehearsal:
             self.pings += 1
             self._mapped(self._pairs_of, where, line, dims)
         self._mapped(lambda: _texts(self.job.finish_map()))
-        if self.pings and not self.pairs and not self.findings:
+        if not self.pairs and not self.findings:
             self._find(None, f"the map writes nothing for any of {self.pings} pings")
         self._tried(self.job.setup_reduce)
         for text, values in self._values.items():
@@ -71,9 +71,9 @@ class Rehearsal:
         if self._answer(text, values[::-1]) != expected:
             self._find(_place(text), "the answer depends on the order of the values")
         if self.job.combines:
-            half = len(values) // 2
-            parts = [self._combined(text, part) for part in (values[:half], values[half:]) if part]
-            if self._answer(text, [value for part in parts for value in part]) != expected:
+            first, rest = values[: len(values) // 3], values[len(values) // 3 :]
+            parts = [value for part in (first, rest) if part for value in self._combined(text, part)]
+            if self._answer(text, self._combined(text, parts)) != expected:
                 self._find(_place(text), "the answer is another one if some values are combined first")
 
     def _combined(self, text, values):

@@ -23,9 +23,16 @@ class Script:
         return callable(self.names.get(name))
 
     def takes(self, name):
-        """How many arguments a function takes, or None if that cannot be told."""
+        """How many arguments a function takes, those without a default, or None if it takes any number."""
         code = getattr(self.names.get(name), "__code__", None)
-        return code and code.co_argcount
+        if code and code.co_argcount in (1, 4):  # as most do
+            return code.co_argcount
+        import inspect
+
+        parameters = inspect.signature(self.names[name]).parameters.values()
+        if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
+            return None
+        return sum(parameter.default is parameter.empty for parameter in parameters)
 
     def call(self, where, name, *arguments):
         """What a function returns. Raises BadData `job_failed`, for the place `where`, whatever it raises."""
@@ -41,7 +48,7 @@ class Script:
         except TelError as error:
             error.where = error.where or where
             raise
-        except (Exception, SystemExit, GeneratorExit) as error:  # the code is the user's: anything can come out of it
+        except BaseException as error:  # the code is the user's: anything can come out of it; SIGINT kills without one
             reason = f"the job failed at {self._place(error)}: {_words(error)}"
             raise BadData("job_failed", reason, where) from None
 

@@ -3,15 +3,15 @@
 In any order and any grouping the same comes out.
 """
 
-import math
 from collections import namedtuple
 
-from tel import arrays
+from tel import arrays, jsonl
 from tel.errors import UsageError
 from tel.pairs import key_text
 
-# `plus` makes one value of a list of them, `finish` what is said in the answer of the last one.
-Monoid = namedtuple("Monoid", "plus finish")
+# `plus` makes one value of a list of them, `finish` what is said in the answer of the last one; `fits` tells whether a
+# map may yield a value, which is to be `wanted`.
+Monoid = namedtuple("Monoid", "plus finish fits wanted")
 
 
 def total(values):
@@ -36,7 +36,7 @@ def number(value):
     >>> number([1, 0.5])
     1.5
     """
-    return math.fsum(value) if isinstance(value, list) else value
+    return arrays.nearest(value) if isinstance(value, list) else value
 
 
 def columns(values):
@@ -56,21 +56,49 @@ def union(values):
     >>> union([["b"], ["a", "b"]])
     ['a', 'b']
     """
-    found = {key_text(element): element for value in values for element in value}
-    return [found[text] for text in sorted(found)]
+    return [jsonl.loads(text) for text in sorted({key_text(element) for value in values for element in value})]
+
+
+def _least(values):
+    return min(values, key=_ordered)
+
+
+def _most(values):
+    return max(values, key=_ordered)
+
+
+def _ordered(value):
+    """What orders values; of those that are equal, as 1 and 1.0 are, always the same is the first."""
+    return value, key_text(value)
 
 
 def _same(value):
     return value
 
 
+def _anything(value):
+    return True
+
+
+def _is_number(value):
+    return isinstance(value, (int, float))
+
+
+def _is_list(value):
+    return isinstance(value, (list, tuple))
+
+
+def _is_numbers(value):
+    return _is_list(value) and all(map(_is_number, value))
+
+
 MONOIDS = {
-    "sum": Monoid(total, number),
-    "columns": Monoid(columns, lambda value: [number(part) for part in value]),
-    "histograms": Monoid(arrays.add_all, arrays.finish),
-    "min": Monoid(min, _same),
-    "max": Monoid(max, _same),
-    "union": Monoid(union, _same),
+    "sum": Monoid(total, number, _is_number, "a number"),
+    "columns": Monoid(columns, lambda value: [number(part) for part in value], _is_numbers, "a list of numbers"),
+    "histograms": Monoid(arrays.add_all, arrays.finish, _is_list, "an array of the storage format"),
+    "min": Monoid(_least, _same, _anything, "anything"),
+    "max": Monoid(_most, _same, _anything, "anything"),
+    "union": Monoid(union, _same, _is_list, "a list"),
 }
 
 
@@ -79,7 +107,7 @@ def named(name):
     if name is None:
         return None
     if callable(name):
-        return Monoid(name, _same)
-    if name not in MONOIDS:
+        return Monoid(name, _same, _anything, "anything")
+    if not isinstance(name, str) or name not in MONOIDS:
         raise UsageError(f"VALUES of a job is a function or one of {', '.join(MONOIDS)}, not {name!r:.60}")
     return MONOIDS[name]

@@ -1,6 +1,7 @@
 """distribution FIELD [by=FIELDS] [step=N]: how many pings have each value of a field, numbers taken down to steps."""
 
 from tel import fields
+from tel.errors import UsageError
 
 PARAMETERS = ["FIELD"]
 DEFAULTS = {"by": "", "step": "1"}
@@ -10,7 +11,9 @@ VALUES = "sum"
 def setup(context):
     """Reads the field, and those to tell apart by."""
     global key, step
-    step = int(context.params["step"])
+    step = int(context.params["step"]) if context.params["step"].isdecimal() else 0
+    if not step:
+        raise UsageError(f"step takes a whole number from 1, not {context.params['step']!r}")
     key = fields.Key([*fields.listed(context.params["by"]), *context.parameters])
 
 

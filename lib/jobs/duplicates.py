@@ -1,6 +1,7 @@
 """duplicates: the document ids that are stored more than once, and how often."""
 
 VALUES = "sum"
+PARAMETERS = []
 DEFAULTS = {}
 
 

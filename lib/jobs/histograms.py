@@ -2,6 +2,7 @@
 
 from tel import fields, sums
 
+PARAMETERS = []
 DEFAULTS = {"by": "channel,version"}
 VALUES = "histograms"
 SUMS = sums.Sums()

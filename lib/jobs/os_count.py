@@ -3,6 +3,7 @@
 from tel import parts
 
 READS = "bytes"
+PARAMETERS = []
 DEFAULTS = {}
 READ = parts.Reader(("info", "OS"), ("environment", "system", "os", "name"))
 

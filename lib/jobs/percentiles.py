@@ -12,7 +12,7 @@ def setup(context):
     global key, measure, bounds, name, wanted
     name = context.parameters[0]
     key = fields.Key(fields.listed(context.params["by"]))
-    measure = measures.Measure(name, context.params["process"], context.params["keyed"] == "yes")
+    measure = measures.Measure(name, context.params["process"], context.params["keyed"])
     bounds = measures.Bounds(name)
     wanted = percentiles.shares(context.params["p"])
 
