@@ -70,6 +70,8 @@ def test_an_example_runs(name, command, prepared, tmp_path):
     for program in ("parallel", "zstdcat"):
         if program in command and not shutil.which(program):
             pytest.skip(f"{program} is missing: not run: {command}")
+    if command.startswith("tel-receive --spool"):
+        pytest.importorskip("aiohttp", reason=f"aiohttp missing (tel[http]): not run: {command}")
     place = shutil.copytree(prepared, tmp_path / "copy")
     if "--store store" in command:
         shutil.rmtree(place / "store")
