@@ -615,6 +615,7 @@ def test_ipv6(tmp_path):
 # Those who mean no good.
 
 
+@pytest.mark.slow
 def test_idle_connections_do_not_keep_others_out(tmp_path):
     with receiving(tmp_path / "spool", "--patience", "3") as receiver:
         before = receiver.memory[0]
