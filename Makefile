@@ -82,7 +82,7 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec confluent-kafka "aiohttp>=3.9" brotli ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec confluent-kafka "aiohttp>=3.14;python_version>='3.10'" brotli ruff
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test test-firefox check lint man bench accept install dist clean

@@ -40,10 +40,18 @@ setup(
     ],
     extras_require={
         "fast": ["msgspec"],
-        "http": ["aiohttp>=3.9", "brotli"],
+        "http": ["aiohttp>=3.14", "brotli"],  # before, it did not bound the number of headers
         "kafka": ["confluent-kafka"],
         "spark": ["pyspark"],
-        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "aiohttp>=3.9", "brotli", "confluent-kafka"],
+        "test": [
+            "pytest",
+            "hypothesis",
+            "mercurial",
+            "msgspec",
+            "aiohttp>=3.14; python_version >= '3.10'",
+            "brotli",
+            "confluent-kafka",
+        ],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

@@ -4,7 +4,7 @@ import zlib
 
 from tel.errors import BadData
 
-PIECE = 1 << 16
+PIECE = 1 << 18
 MOST_MEMBERS = 100  # of gzip in one body, each of which costs a copy of the rest
 
 

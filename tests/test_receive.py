@@ -552,6 +552,15 @@ def test_workers_share_the_work_and_are_replaced(tmp_path):
     assert sorted(stored_bytes(tmp_path / "spool")) == sorted(f"a-{number}" for number in range(90))
 
 
+def test_workers_end_well_when_their_parent_is_killed(tmp_path):
+    with receiving(tmp_path / "spool", "-j", "2") as receiver:
+        for number in range(20):
+            assert receiver.post(f"a-{number}", b"{}") == 200
+        receiver.process.kill()
+        until(lambda: not list(receiver.spool.glob("current-*")))
+    assert len(lines(tmp_path / "spool")) == 20
+
+
 def test_sockets_from_systemd_and_notify(tmp_path):
     with socket.socket() as listening, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         listening.bind(("127.0.0.1", 0))
@@ -572,9 +581,41 @@ def test_sockets_from_systemd_and_notify(tmp_path):
         assert told.recv(100) == b"STOPPING=1" and process.wait(20) == 0
 
 
+@pytest.mark.parametrize("words, status, said", [
+    (["--listen", "here"], 2, b"--listen takes HOST:PORT, not 'here'"), (["--listen", "1.2.3.4:99999"], 2, b"HOST:PORT"),
+    (["--listen", "192.0.2.1:1"], 74, b"192.0.2.1:1: cannot be listened on"),
+    (["--unix", "/dev/null/x"], 74, b"/dev/null/x: cannot be listened on"),
+    (["--spool", "/dev/null/x"], 74, b"/dev/null/x: cannot be made"),
+])  # fmt: skip
+def test_where_it_cannot_listen_or_write(words, status, said, run_tool, tmp_path):
+    words = words if "--spool" in words else ["--spool", tmp_path / "spool", *words]
+    done = run_tool("tel-receive", *words)
+    assert done.returncode == status and said in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_a_port_that_is_taken(receiver, run_tool):
+    done = run_tool("tel-receive", "--spool", receiver.spool, "--listen", f"127.0.0.1:{receiver.port}")
+    assert done.returncode == 74 and b"Address already in use" in done.stderr
+
+
+def test_ipv6(tmp_path):
+    with socket.socket(socket.AF_INET6) as trial:
+        try:
+            trial.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 here: it is not tried")
+        port = trial.getsockname()[1]
+    with receiving(tmp_path / "spool", listen=("--listen", f"[::1]:{port}")) as receiver:
+        assert f"listening on [::1]:{port}" in receiver._said.decode()
+        with socket.create_connection(("::1", port)) as connection:
+            connection.sendall(b"GET /__lbheartbeat__ HTTP/1.0\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.0 200")
+
+
 # Those who mean no good.
 
 
+@pytest.mark.slow
 def test_idle_connections_do_not_keep_others_out(tmp_path):
     with receiving(tmp_path / "spool", "--patience", "3") as receiver:
         before = receiver.memory[0]
