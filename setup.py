@@ -32,16 +32,18 @@ setup(
     python_requires=">=3.9",
     packages=["tel", "tel.filters", "tel.jobs"],
     package_dir={"tel": "lib", "tel.filters": "filters", "tel.jobs": "lib/jobs"},
-    package_data={"tel": ["data/*.json"]},
+    package_data={"tel": ["data/*.json", "data/dashboard/*"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
     ext_modules=[  # without a C compiler the other tiers serve
         Extension("tel._skim", ["lib/skim.c"], depends=["lib/hash.h"], optional=True),
         Extension("tel._sums", ["lib/sums.c"], depends=["lib/hash.h"], optional=True),
     ],
     extras_require={
+        "browser": ["playwright"],
+        "dashboard": ["plotly"],
         "fast": ["msgspec"],
         "spark": ["pyspark"],
-        "test": ["pytest", "hypothesis", "mercurial", "msgspec"],
+        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "plotly"],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

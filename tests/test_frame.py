@@ -14,11 +14,11 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
-    "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
+    "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "page", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
     "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
     "resolve", "persist", "change", "job", "sorter", "mapreduce", "program", "usage", "cli", "stage", "crew", "chain",
 ]  # fmt: skip
-OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
+OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed", "plotly": "page"}
 SLOW = {
     "pkg_resources",
     "importlib.metadata",
@@ -103,7 +103,7 @@ def test_readme_and_ci_name_the_same_commands():
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True).stdout
-    for target in ("demo", "test", "check", "lint", "man", "bench", "install", "dist", "accept", "clean"):
+    for target in ("demo", "test", "check", "lint", "man", "browser", "bench", "install", "dist", "accept", "clean"):
         assert f"\n{target} " in f"\n{listed}"
 
 
@@ -126,6 +126,7 @@ def test_it_installs_and_runs_without_a_compiler(tmp_path):
     without = {**os.environ, "CC": "/bin/false", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     subprocess.run([*pip, str(tmp_path / "site"), str(tmp_path / "tree")], env=without, check=True)
     assert not list((tmp_path / "site").rglob("*.so"))
+    assert (tmp_path / "site" / "tel" / "data" / "dashboard" / "index.html").is_file()
     code = "import sys; sys.argv[0] = 'tel-convert'; from tel.filters.convert import main; sys.exit(main())"
     environment = {**without, "PYTHONPATH": str(tmp_path / "site"), "TEL_TIER": ""}
     record = b'{"id":"a","date":"20130901","info":{},"revision":null,"ping":{"ver":1,"info":{},"histograms":{}}}\n'
