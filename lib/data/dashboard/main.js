@@ -138,36 +138,38 @@ function save(name, type, text) {
 // The controls of one selection.
 class SideControls {
   constructor(page, name, at) {
-    Object.assign(this, { page, at, root: byId("side").content.cloneNode(true).firstElementChild });
+    Object.assign(this, { page, name, at, root: byId("side").content.cloneNode(true).firstElementChild });
     this.root.querySelector("legend").textContent = `Selection ${name}`;
-    [this.channel, this.version, this.keys, this.filters] = ["channel", "version", "key", "filters"].map((field) => this.field(field));
-    this.channel.addEventListener("change", () => this.change({ channel: chosenOf(this.channel), version: null }));
-    this.version.addEventListener("change", () => this.change({ version: chosenOf(this.version) }));
-    this.makeKeys(name);
-    this.selects = LEVELS.map((_, level) => this.makeFilter(level));
+    this.channel = this.makeSelect("builds", "Channel", (channel) => this.change({ channel, version: null }));
+    this.version = this.makeSelect("builds", "Version", (version) => this.change({ version }));
+    this.selects = LEVELS.map(([, text], level) => this.makeSelect("filters", text, (value) => this.filter(level, value)));
+    this.makeKeys();
   }
 
   field(name) {
     return this.root.querySelector(`[data-field=${name}]`);
   }
 
-  makeKeys(name) {
+  makeSelect(field, text, choose) {
+    const select = element("select");
+    select.addEventListener("change", () => choose(chosenOf(select)));
+    this.field(field).append(labelled(text, select, `${text}-of-${this.name}`.replaceAll(" ", "-")));
+    return select;
+  }
+
+  makeKeys() {
+    this.keys = this.field("key");
     const [input, list] = [this.keys.querySelector("input"), this.keys.querySelector("ul")];
-    list.id = `keys-of-${name}`;
-    input.id = `key-of-${name}`;
+    list.id = `keys-of-${this.name}`;
+    input.id = `key-of-${this.name}`;
     input.setAttribute("aria-controls", list.id);
     this.keys.querySelector("label").htmlFor = input.id;
     this.key = new Combobox(input, list, (key) => this.change({ key }));
   }
 
-  makeFilter(level) {
-    const select = element("select");
-    select.addEventListener("change", () => {
-      const { filters } = this.page.state.sides[this.at];
-      this.change({ filters: filters.map((value, at) => (at === level ? chosenOf(select) : value)) });
-    });
-    this.filters.append(element("label", {}, `${LEVELS[level][1]} `, select));
-    return select;
+  filter(level, value) {
+    const { filters } = this.page.state.sides[this.at];
+    this.change({ filters: filters.with(level, value) });
   }
 
   change(changes) {

@@ -12,6 +12,12 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+// A control with its label before it.
+function labelled(text, control, id) {
+  control.id = id;
+  return element("div", {}, element("label", { for: id }, text), control);
+}
+
 // Fill a select with [value, text] pairs; null, the value of "any", is the first of them.
 function fillSelect(select, pairs, chosen) {
   select.replaceChildren(...pairs.map(([value, text]) => element("option", {}, text)));
