@@ -15,8 +15,8 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
     "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "page", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
-    "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "job", "sorter", "mapreduce", "program", "usage", "cli", "stage", "crew", "chain",
+    "arrays", "definitions", "bars", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
+    "resolve", "persist", "change", "job", "sorter", "mapreduce", "edges", "program", "usage", "cli", "stage", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed", "plotly": "page"}
 SLOW = {
