@@ -25,7 +25,11 @@ PLAIN = {
     "__proto__": {"kind": "linear", "description": "An odd name", "low": 1, "high": 20, "n_buckets": 5},
     "constructor": {"kind": "flag", "description": "<img src=x onerror=alert(1)>"},
 }
-KEYED = {"BY_ADDON": {"kind": "exponential", "description": "Per add-on", "low": 1, "high": 500, "n_buckets": 9}}
+ALSO = " (keyed)"  # of the name of a keyed measure that is there as a plain one too
+KEYED = {
+    "BY_ADDON": {"kind": "exponential", "description": "Per add-on", "low": 1, "high": 500, "n_buckets": 9},
+    f"WIDTHS{ALSO}": {"kind": "linear", "description": "Keyed at another time", "low": 1, "high": 7, "n_buckets": 4},
+}
 KEYS = ("plain", "__proto__", "<i>tag</i>", 'a,"b"', "_id", "")
 LEAVES = [
     ("saved_session", "Firefox", "Linux", "3.10", "x86"),
@@ -91,14 +95,14 @@ class Published:
             folder.mkdir(parents=True)
             put(folder / "filter-tree.json", self._filters())
             for name, some in (("histograms.json", self.plain), ("keyed.json", self.keyed)):
-                put(folder / name, {measure: self.definition(version, measure) for measure in some})
+                put(folder / name, {m.removesuffix(ALSO): self.definition(version, m) for m in some})
             for measure in self.plain if measures is None else measures:
                 for by in ("build", "submission"):
                     put(folder / f"{measure}-by-{by}-date.json", self._rows(version, measure, by, None))
             for measure in self.keyed:
                 for by in ("build", "submission"):
                     rows = {key: self._rows(version, measure, by, key) for key in KEYS}
-                    put(folder / f"{measure}-keyed-by-{by}-date.json", rows)
+                    put(folder / f"{measure.removesuffix(ALSO)}-keyed-by-{by}-date.json", rows)
 
     def _filters(self):
         root = {"_id": 0, "name": LEVELS[0]}

@@ -17,6 +17,7 @@ import time
 import pytest
 
 import published
+from published import LEVELS
 from tel import page
 from tel.errors import UsageError
 
@@ -230,7 +231,7 @@ def test_a_measure_is_chosen_by_arrows_or_by_clicks_or_not_at_all(shown, site):
     field.press("Enter")
     assert shown.settle().text("name") == "constructor"
     field.click()
-    shown.tab.locator("#measures").get_by_text("WIDTHS").click()
+    shown.tab.locator("#measures").get_by_text("WIDTHS", exact=True).click()
     assert shown.settle().text("name") == "WIDTHS"
     field.type("nothing of that name")
     assert shown.text("measures") == "Nothing like that"
@@ -294,19 +295,24 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("label, level, value", FILTERS, ids=[f[2] for f in FILTERS])
-def test_a_filter_leaves_its_own(shown, site, label, level, value):
-    shown.open("#measure=CYCLES").select(label, value)
-    assert_summary(shown, site[0].seen("nightly/25", "CYCLES", **{level: value}))
-    assert (
-        shown.open(shown.tab.url.removeprefix(site[2]))
-        .side(0)
-        .get_by_label(label, exact=True)
-        .evaluate("(select) => select.selectedOptions[0].textContent")
-        == value
-    )
-    shown.select(label, "any")
-    assert_summary(shown, site[0].seen("nightly/25", "CYCLES"))
+def test_each_filter_leaves_its_own(shown, site):
+    shown.open("#measure=CYCLES")
+    for label, level, value in FILTERS:
+        shown.select(label, value)
+        assert_summary(shown, site[0].seen("nightly/25", "CYCLES", **{level: value}))
+        shown.select(label, "any")
+        assert_summary(shown, site[0].seen("nightly/25", "CYCLES"))
+
+
+def test_the_address_keeps_every_filter(shown, site):
+    path = dict(zip(LEVELS, site[0].leaves[-1]))
+    shown.open("#measure=CYCLES")
+    for label, level, _ in FILTERS:
+        shown.select(label, path[level])
+    shown.open(shown.tab.url.removeprefix(site[2]))
+    chosen = "[...document.querySelectorAll('.filters select')].map((select) => select.selectedOptions[0]?.textContent)"
+    assert shown.tab.evaluate(chosen)[: len(LEVELS)] == list(path.values())
+    assert_summary(shown, site[0].seen("nightly/25", "CYCLES", **path))
 
 
 def test_filters_offer_what_the_others_leave(shown, site):
@@ -365,20 +371,31 @@ def test_ranges_of_buckets_are_exact(shown, site):
     assert ends == [*map(str, bounds[1:]), "and more"]
 
 
-@pytest.mark.parametrize("key", published.KEYS)
-def test_each_key_of_a_keyed_histogram(shown, site, key):
+def test_a_measure_that_was_keyed_at_times_is_there_twice(shown, site):
+    shown.open("#measure=WIDTHS")
+    assert_summary(shown, site[0].seen("nightly/25", "WIDTHS"))
+    field = shown.tab.get_by_label("Measure", exact=True)
+    field.press("Control+A")
+    field.type("WIDTHS (keyed)")
+    field.press("Enter")
+    shown.settle().open(shown.tab.url.removeprefix(site[2]))
+    assert shown.text("name") == "WIDTHS (keyed)"
+    shown.tab.wait_for_selector("#keys tbody tr")
+    key = shown.side(0).get_by_label("Key", exact=True).input_value()
+    assert_summary(shown, site[0].seen("nightly/25", "WIDTHS (keyed)", key=key))
+
+
+def test_each_key_of_a_keyed_histogram(shown, site):
     shown.open("#measure=BY_ADDON")
-    field = shown.side(0).get_by_label("Key", exact=True)
-    field.click()
-    shown.tab.locator("#keys-of-A li span").get_by_text(key or "(empty)", exact=True).click()
-    shown.settle()
-    seen = site[0].seen("nightly/25", "BY_ADDON", key=key)
-    assert_summary(shown, seen)
     assert {head: number(cells[0]) for head, cells in shown.table("keys")} == {
         each or "(empty)": site[0].seen("nightly/25", "BY_ADDON", key=each).pings for each in published.KEYS
     }
+    for key in published.KEYS:
+        shown.side(0).get_by_label("Key", exact=True).click()
+        shown.tab.locator("#keys-of-A li span").get_by_text(key or "(empty)", exact=True).click()
+        assert_summary(shown.settle(), site[0].seen("nightly/25", "BY_ADDON", key=key))
     shown.open(shown.tab.url.removeprefix(site[2]))
-    assert_summary(shown, seen)
+    assert_summary(shown, site[0].seen("nightly/25", "BY_ADDON", key=published.KEYS[-1]))
 
 
 def test_small_data_is_shown_and_said_to_be_small(shown, site):

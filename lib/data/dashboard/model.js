@@ -24,7 +24,7 @@ async function entriesOf(tree, folder, { measures }, { measure, by }, note) {
     note(measure === null ? "This version has no measures." : `${folder} has no ${measure}.`);
     return [];
   }
-  const values = await tree.values(folder, measure, definition.keyed, by);
+  const values = await tree.values(folder, definition, by);
   return definition.keyed ? [...values] : [[null, values]];
 }
 

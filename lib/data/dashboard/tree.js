@@ -52,14 +52,19 @@ function versionsOf(published) {
   return channels;
 }
 
+// {name: measure} as a Map; a measure that was keyed in some builds only is there twice.
 function measuresOf(plain, keyed) {
-  const of = (definitions, isKeyed) => Object.entries(definitions).map(([name, fields]) => [name, measureOf(fields, isKeyed)]);
-  return new Map([...of(plain, false), ...of(keyed, true)].sort(([a], [b]) => naturally(a, b)));
+  const keyedName = (name) => (Object.hasOwn(plain, name) ? `${name} (keyed)` : name);
+  const measures = [
+    ...Object.entries(plain).map(([name, fields]) => [name, measureOf(name, fields, false)]),
+    ...Object.entries(keyed).map(([name, fields]) => [keyedName(name), measureOf(name, fields, true)]),
+  ];
+  return new Map(measures.sort(([a], [b]) => naturally(a, b)));
 }
 
-function measureOf(fields, keyed) {
+function measureOf(file, fields, keyed) {
   const { kind, description = "", labels = [] } = fields;
-  return { kind, description, labels, keyed, bounds: boundsOf(fields), ranged: isRanged(fields) };
+  return { file, kind, description, labels, keyed, bounds: boundsOf(fields), ranged: isRanged(fields) };
 }
 
 // Reads files below a folder, each once.
@@ -102,9 +107,9 @@ class Tree {
   }
 
   // {date: rows} of a measure as a Map, of a keyed one {key: {date: rows}}.
-  async values(folder, measure, keyed, by) {
-    const file = `${measure}${keyed ? "-keyed" : ""}-by-${by}-date.json`;
-    const found = mapOf(await this.read(...folder.split("/"), file));
+  async values(folder, { file, keyed }, by) {
+    const name = `${file}${keyed ? "-keyed" : ""}-by-${by}-date.json`;
+    const found = mapOf(await this.read(...folder.split("/"), name));
     return keyed ? new Map([...found].map(([key, days]) => [key, mapOf(days)])) : found;
   }
 }
