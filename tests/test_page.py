@@ -19,7 +19,7 @@ import pytest
 import published
 from published import LEVELS
 from tel import page
-from tel.errors import UsageError
+from tel.errors import IOFailed, UsageError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLACE = "/sub/dir/"  # where on the server the page lies
@@ -184,6 +184,11 @@ def test_a_page_without_its_library_is_a_usage_error(tmp_path, monkeypatch):
     assert "tel[dashboard]" in caught.value.cure and not list(tmp_path.iterdir())
 
 
+def test_a_page_needs_its_folder(tmp_path):
+    with pytest.raises(IOFailed):
+        page.write(tmp_path / "missing")
+
+
 def test_a_page_is_four_files(tmp_path):
     page.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"dashboard.css", "dashboard.js", "index.html", page.LIBRARY}
@@ -264,6 +269,8 @@ def test_days_are_chosen(shown, site):
         shown.settle()
     assert_summary(shown, tree.seen("nightly/25", "CYCLES", date=day))
     assert len(shown.table("evolution")) == 1
+    shown.drawn()
+    assert shown.tab.locator("#evolution-charts .xtick").first.text_content().startswith("Jan 3")
 
 
 def test_each_day_has_its_numbers_in_the_table_and_in_the_chart(shown, site):

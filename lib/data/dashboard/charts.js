@@ -64,21 +64,34 @@ function lineOf(percent, { entry, measure }) {
   };
 }
 
+const DAY = 86_400_000; // milliseconds
+
+// The same for all charts, so that days lie below each other; of few days each has its name.
+function timeAxis(days) {
+  const [first, last] = [days[0], days.at(-1)].map((day) => Date.parse(shownDate(day ?? "")));
+  if (Number.isNaN(first + last)) {
+    return { type: "date" };
+  }
+  const margin = DAY + (last - first) / 50;
+  return { type: "date", range: [first - margin, last + margin], ...(last - first < 7 * DAY && { dtick: DAY, tickformat: "%b %-d\n%Y" }) };
+}
+
 function highestOf(lines) {
   return Math.max(0, ...lines.flatMap(({ y }) => y));
 }
 
-function evolutionCharts({ state, sides }) {
+function evolutionCharts({ state, sides, days }) {
+  const xaxis = timeAxis(days);
   const lines = sides.map((side) => state.percents.map((percent) => lineOf(percent, side)));
   const highest = highestOf(lines.flat()) * 1.05 || 1; // the same for both, so that they can be compared by eye
   const charts = sides.map((side, at) => {
     const label = `${nameOf(side)}: ${state.measure} over ${side.entry.days.size} days, ${state.percents.map(percentileName).join(", ")}`;
-    return { title: nameOf(side), label, traces: lines[at], layout: { xaxis: { type: "date" }, yaxis: { range: [0, highest] } } };
+    return { title: nameOf(side), label, traces: lines[at], layout: { xaxis, yaxis: { range: [0, highest] } } };
   });
-  return both(sides) ? [...charts, ratioChart(state, lines)] : charts;
+  return both(sides) ? [...charts, ratioChart(state, lines, xaxis)] : charts;
 }
 
-function ratioChart({ measure, percents }, [first, second]) {
+function ratioChart({ measure, percents }, [first, second], xaxis) {
   const traces = percents.map((percent, at) => {
     const others = new Map(second[at].x.map((date, i) => [date, second[at].y[i]]));
     const dates = first[at].x.filter((date) => others.has(date));
@@ -86,7 +99,7 @@ function ratioChart({ measure, percents }, [first, second]) {
     return { ...first[at], x: dates, y: dates.map((date) => ratioOf(own.get(date), others.get(date))), marker: { size: 4 } };
   });
   const label = `Ratio ${RATIO} of ${measure} on the days that both have`;
-  return { title: `Ratio ${RATIO}`, label, traces, layout: { xaxis: { type: "date" } }, wide: true };
+  return { title: `Ratio ${RATIO}`, label, traces, layout: { xaxis }, wide: true };
 }
 
 function distributionCharts({ state, sides }) {

@@ -8,6 +8,8 @@ const LEVELS = [
   ["arch", "Architecture"],
 ];
 
+const POINTER = "versions.json"; // to folders whose files never change
+
 function mapOf(object) {
   return new Map(Object.entries(object));
 }
@@ -83,7 +85,7 @@ class Tree {
   }
 
   async fetch(path) {
-    const answer = await fetch(path);
+    const answer = await fetch(path, path.endsWith(POINTER) ? { cache: "no-cache" } : {});
     if (!answer.ok) {
       throw new Error(`the server says ${answer.status}`);
     }
@@ -96,7 +98,7 @@ class Tree {
   }
 
   async versions() {
-    return versionsOf(await this.read("versions.json"));
+    return versionsOf(await this.read(POINTER));
   }
 
   // {leaves, measures} of a folder.
