@@ -84,7 +84,8 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .venv/tested: .venv/installed
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec plotly ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install --no-deps 'bokeh>=3'
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test check lint man browser bench accept install dist clean

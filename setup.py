@@ -40,10 +40,10 @@ setup(
     ],
     extras_require={
         "browser": ["playwright"],
-        "dashboard": ["plotly"],
+        "dashboard": ["bokeh>=3"],
         "fast": ["msgspec"],
         "spark": ["pyspark"],
-        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "plotly"],
+        "test": ["pytest", "hypothesis", "mercurial", "msgspec", "bokeh>=3"],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},
     data_files=[(f"share/man/man{section}", sorted(glob.glob(f"man/*.{section}"))) for section in "157"]

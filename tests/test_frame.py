@@ -18,7 +18,7 @@ LAYERS = [
     "arrays", "definitions", "bars", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
     "resolve", "persist", "change", "job", "sorter", "mapreduce", "edges", "program", "usage", "cli", "stage", "crew", "chain",
 ]  # fmt: skip
-OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed", "plotly": "page"}
+OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
 SLOW = {
     "pkg_resources",
     "importlib.metadata",

@@ -1,21 +1,25 @@
-// The charts, drawn by Plotly, whose script is fetched when the tables, which say the same, are already there.
+// The charts, drawn by Bokeh, whose scripts are fetched when the tables, which say the same, are already there.
 
-const LIBRARY = "plotly.min.js";
+const LIBRARY = ["bokeh.min.js", "bokeh-api.min.js"];
+const DAY = 86_400_000; // milliseconds
 let library = null;
 
 function loadLibrary() {
-  library ??= new Promise((resolve, reject) => {
-    const script = element("script", { src: LIBRARY });
-    script.addEventListener("load", () => resolve(window.Plotly));
-    script.addEventListener("error", () => reject(new Error(`${LIBRARY} cannot be read: the tables have all numbers.`)));
-    document.head.append(script);
+  library ??= Promise.all(LIBRARY.map(loadScript)).then(() => {
+    window.Bokeh.set_log_level("error");
+    return window.Bokeh;
   });
   return library;
 }
 
-// Plotly takes some markup in text: here none is meant.
-function plainText(text) {
-  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+function loadScript(name) {
+  return new Promise((resolve, reject) => {
+    const script = element("script", { src: name });
+    script.async = false; // in their order
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new Error(`${name} cannot be read: the tables have all numbers.`)));
+    document.head.append(script);
+  });
 }
 
 function colour(name) {
@@ -26,102 +30,80 @@ function percentileColour(percent) {
   return percent === MEDIAN ? colour("accent") : colour(`series-${PERCENTILES.indexOf(percent)}`);
 }
 
-const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false };
-
-function layoutOf(changes) {
-  const axis = { fixedrange: true, gridcolor: colour("line"), zerolinecolor: colour("line"), automargin: true };
-  const { xaxis = {}, yaxis = {}, ...more } = changes;
-  return {
-    height: 300,
-    margin: { l: 48, r: 12, t: 12, b: 40 },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, sans-serif", size: 12, color: colour("text") },
-    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    dragmode: false,
-    hovermode: "x unified",
-    xaxis: { ...axis, ...xaxis },
-    yaxis: { rangemode: "tozero", ...axis, ...yaxis },
-    ...more,
-  };
-}
-
+// What is to be drawn: a line of a percentile over days, in milliseconds, and which days have few pings.
 function lineOf(percent, { entry, measure }) {
-  const days = [...entry.days];
-  const found = days.map(([, total]) => percentileOf(total, measure.bounds, measure.ranged, percent)?.value ?? null);
-  const few = days.map(([, total]) => total.pings < FEW);
-  const line = { color: percentileColour(percent), width: percent === MEDIAN ? 3 : 1.5 };
+  const days = [...entry.days].filter(([date]) => !Number.isNaN(timeOf(date)));
   return {
-    type: "scatter",
-    mode: "lines+markers",
     name: percentileName(percent),
-    x: days.map(([date]) => shownDate(date)),
-    y: found,
-    line,
-    marker: { size: days.length > 40 ? 4 : 6, symbol: few.map((small) => (small ? "circle-open" : "circle")) },
-    hovertemplate: "%{y:.5~g}",
+    x: days.map(([date]) => timeOf(date)),
+    y: days.map(([, total]) => percentileOf(total, measure.bounds, measure.ranged, percent)?.value ?? null),
+    few: days.map(([, total]) => total.pings < FEW),
+    colour: percentileColour(percent),
+    width: percent === MEDIAN ? 3 : 1.5,
   };
 }
 
-const DAY = 86_400_000; // milliseconds
-
-// The same for all charts, so that days lie below each other; of few days each has its name.
-function timeAxis(days) {
-  const [first, last] = [days[0], days.at(-1)].map((day) => Date.parse(shownDate(day ?? "")));
-  if (Number.isNaN(first + last)) {
-    return { type: "date" };
-  }
-  const margin = DAY + (last - first) / 50;
-  return { type: "date", range: [first - margin, last + margin], ...(last - first < 7 * DAY && { dtick: DAY, tickformat: "%b %-d\n%Y" }) };
+function timeOf(date) {
+  return Date.parse(shownDate(date ?? ""));
 }
 
-function highestOf(lines) {
-  return Math.max(0, ...lines.flatMap(({ y }) => y));
+// The first and last time of all charts, so that days lie below each other.
+function timesOf(days) {
+  const times = days.map(timeOf).filter((time) => !Number.isNaN(time));
+  const [first, last] = times.length ? [times[0], times.at(-1)] : [0, 0];
+  const margin = DAY + (last - first) / 50;
+  return [first - margin, last + margin];
+}
+
+function highestOf(series) {
+  return Math.max(0, ...series.flatMap(({ y }) => y)) * 1.05 || 1;
 }
 
 function evolutionCharts({ state, sides, days }) {
-  const xaxis = timeAxis(days);
+  const times = timesOf(days);
   const lines = sides.map((side) => state.percents.map((percent) => lineOf(percent, side)));
-  const highest = highestOf(lines.flat()) * 1.05 || 1; // the same for both, so that they can be compared by eye
+  const highest = highestOf(lines.flat()); // the same for both, so that they can be compared by eye
   const charts = sides.map((side, at) => {
     const label = `${nameOf(side)}: ${state.measure} over ${side.entry.days.size} days, ${state.percents.map(percentileName).join(", ")}`;
-    return { title: nameOf(side), label, traces: lines[at], layout: { xaxis, yaxis: { range: [0, highest] } } };
+    return { title: nameOf(side), label, times, highest, lines: lines[at] };
   });
-  return both(sides) ? [...charts, ratioChart(state, lines, xaxis)] : charts;
+  return both(sides) ? [...charts, ratioChart(state, lines, times)] : charts;
 }
 
-function ratioChart({ measure, percents }, [first, second], xaxis) {
-  const traces = percents.map((percent, at) => {
-    const others = new Map(second[at].x.map((date, i) => [date, second[at].y[i]]));
-    const dates = first[at].x.filter((date) => others.has(date));
-    const own = new Map(first[at].x.map((date, i) => [date, first[at].y[i]]));
-    return { ...first[at], x: dates, y: dates.map((date) => ratioOf(own.get(date), others.get(date))), marker: { size: 4 } };
-  });
+function ratioChart({ measure, percents }, [first, second], times) {
+  const lines = percents.map((_, at) => ratioLine(first[at], second[at]));
   const label = `Ratio ${RATIO} of ${measure} on the days that both have`;
-  return { title: `Ratio ${RATIO}`, label, traces, layout: { xaxis }, wide: true };
+  return { title: `Ratio ${RATIO}`, label, times, highest: highestOf(lines), lines, wide: true };
+}
+
+function ratioLine(first, second) {
+  const others = new Map(second.x.map((time, at) => [time, at]));
+  const common = first.x.map((time, at) => [at, others.get(time)]).filter(([, other]) => other !== undefined);
+  return {
+    ...first,
+    x: common.map(([at]) => first.x[at]),
+    y: common.map(([at, other]) => ratioOf(first.y[at], second.y[other])),
+    few: common.map(([at, other]) => first.few[at] || second.few[other]),
+  };
 }
 
 function distributionCharts({ state, sides }) {
   const bars = sides.map(barsOf);
-  const yaxis = { tickformat: ".0%", range: [0, highestOf(bars) * 1.05 || 1] };
   return sides.map((side, at) => {
     const label = `${nameOf(side)}: the share of values of ${state.measure} in each bucket`;
-    const layout = { hovermode: "closest", showlegend: false, xaxis: { type: "category" }, yaxis, bargap: 0.08 };
-    return { title: nameOf(side), label, traces: [bars[at]], layout };
+    return { title: nameOf(side), label, highest: highestOf(bars), bars: bars[at] };
   });
 }
 
+// The buckets between the first and the last that are not empty, and one beside each.
 function barsOf({ entry, measure }, at) {
   const buckets = distributionOf(entry.all, measure);
   const [first, last] = filledRange(buckets);
   const some = buckets.slice(first, last + 1);
   return {
-    type: "bar",
-    x: some.map(({ from, below }, i) => plainText(barName(measure, from, below, first + i))),
-    y: some.map(({ share }) => share),
-    marker: { color: colour(at ? "second" : "accent") },
-    hovertemplate: "%{x}: %{y:.2%}<extra></extra>",
+    x: some.map(({ from, below }, i) => barName(measure, from, below, first + i)),
+    y: some.map(({ share }) => share ?? 0),
+    colour: colour(at ? "second" : "accent"),
   };
 }
 
@@ -132,34 +114,106 @@ function barName(measure, from, below, at) {
   return meaningOf(measure, at) ? `${from} ${meaningOf(measure, at)}` : String(from);
 }
 
-// The first and last bucket that are not empty, and one beside each.
 function filledRange(buckets) {
   const filled = buckets.map(({ count }) => count > 0);
-  const first = Math.max(filled.indexOf(true) - 1, 0);
   const last = filled.lastIndexOf(true);
-  return [first, last < 0 ? buckets.length - 1 : Math.min(last + 1, buckets.length - 1)];
+  return [Math.max(filled.indexOf(true) - 1, 0), last < 0 ? buckets.length - 1 : Math.min(last + 1, buckets.length - 1)];
 }
 
-// Draw charts in a place, each in a figure of its own.
-function drawCharts(plotly, place, charts) {
-  [...place.querySelectorAll(".chart")].forEach((chart) => plotly.purge(chart));
-  place.replaceChildren(...charts.map(figureOf));
-  const places = place.querySelectorAll(".chart");
-  charts.forEach(({ traces, layout }, at) => plotly.newPlot(places[at], traces, layoutOf(layout), CONFIG));
+// A Bokeh figure of a chart in the page's colours.
+function plotOf(bokeh, chart) {
+  const plot = bokeh.Plotting.figure({
+    height: 300,
+    sizing_mode: "stretch_width",
+    tools: [],
+    toolbar_location: null,
+    x_axis_type: chart.lines ? "datetime" : "auto",
+    x_range: chart.lines ? rangeOf(bokeh, ...chart.times) : new bokeh.FactorRange({ factors: uniqueNames(chart.bars.x) }),
+    y_range: rangeOf(bokeh, 0, chart.highest),
+    background_fill_color: null,
+    border_fill_color: null,
+    outline_line_color: null,
+  });
+  (chart.lines ? addLines : addBars)(bokeh, plot, chart);
+  paint(bokeh, plot);
+  return plot;
 }
 
-// A figure with an empty chart, of which a screen reader hears the label alone.
+function rangeOf(bokeh, start, end) {
+  return new bokeh.Range1d({ start, end });
+}
+
+// Wide linear histograms repeat a bound, which a scale of names must not; none is taken for a formula.
+function uniqueNames(names) {
+  return names.map((name, at) => name.replaceAll("$$", "$ $") + " ".repeat(names.slice(0, at).filter((other) => other === name).length));
+}
+
+// Ticks that name days: each of them, or as many as there is room for.
+function nameDays(bokeh, [axis], [start, end]) {
+  const days = (end - start) / DAY;
+  const ticks = Array.from({ length: Math.floor(days) + 1 }, (_, at) => (Math.ceil(start / DAY) + at) * DAY);
+  axis.setv({
+    formatter: new bokeh.DatetimeTickFormatter({ hours: "%b %d", days: "%b %d", months: "%b %Y", years: "%Y" }),
+    ...(days < 8 && { ticker: new bokeh.FixedTicker({ ticks }) }),
+  });
+}
+
+function addLines(bokeh, plot, { lines, times }) {
+  nameDays(bokeh, plot.below, times);
+  const items = lines.map(({ name, x, y, few, colour: color, width }) => {
+    const source = new bokeh.ColumnDataSource({ data: { x, y, fill: few.map((small) => (small ? colour("card") : color)) } });
+    const line = plot.line({ field: "x" }, { field: "y" }, { source, color, line_width: width });
+    const dots = plot.scatter({ field: "x" }, { field: "y" }, { source, size: x.length > 40 ? 4 : 7, line_color: color, fill_color: { field: "fill" } });
+    plot.add_tools(hoverOf(bokeh, dots, [[name, "@y{0,0.[000]}"], ["day", "@x{%F}"]], { "@x": "datetime" }));
+    return new bokeh.LegendItem({ label: name, renderers: [line, dots] });
+  });
+  const look = { orientation: "horizontal", background_fill_color: null, border_line_color: null, label_text_color: colour("text"), label_text_font_size: "12px", padding: 0, margin: 4, spacing: 14 };
+  plot.add_layout(new bokeh.Legend({ items, ...look }), "above");
+}
+
+function addBars(bokeh, plot, { bars }) {
+  const source = new bokeh.ColumnDataSource({ data: { x: plot.x_range.factors, y: bars.y } });
+  const boxes = plot.vbar({ field: "x" }, 0.92, { field: "y" }, 0, { source, fill_color: bars.colour, line_color: null });
+  plot.add_tools(hoverOf(bokeh, boxes, [["bucket", "@x"], ["share", "@y{0.00%}"]], {}));
+  plot.left[0].formatter = new bokeh.NumeralTickFormatter({ format: "0%" });
+  plot.below[0].setv({ major_label_orientation: bars.x.length > 8 ? 0.8 : "horizontal" });
+}
+
+function hoverOf(bokeh, renderer, tooltips, formatters) {
+  return new bokeh.HoverTool({ renderers: [renderer], tooltips, formatters, mode: "mouse" });
+}
+
+function paint(bokeh, plot) {
+  const [text, line] = [colour("text"), colour("line")];
+  const look = { major_label_text_color: text, major_label_text_font_size: "12px", axis_line_color: line, major_tick_line_color: line, minor_tick_line_color: null };
+  [...plot.below, ...plot.left].forEach((axis) => axis.setv(look));
+  plot.center.filter((each) => each instanceof bokeh.Grid).forEach((grid) => grid.setv({ grid_line_color: line }));
+}
+
+// A figure of the page, of which a screen reader hears the label alone.
 function figureOf({ title, label, wide }) {
   const image = { role: "img", "aria-label": `${label}. The table below has the numbers.` };
   const chart = element("div", { class: "chart", "aria-hidden": "true" });
   return element("figure", wide ? { class: "wide" } : {}, element("figcaption", {}, title), element("div", image, chart));
 }
 
+// Draw charts in a place, instead of those that are there.
+async function drawCharts(bokeh, place, charts) {
+  place.querySelectorAll(".chart").forEach((old) => old.view?.remove());
+  place.replaceChildren(...charts.map(figureOf));
+  const places = [...place.querySelectorAll(".chart")];
+  for (const [at, chart] of charts.entries()) {
+    places[at].view = await bokeh.Plotting.show(plotOf(bokeh, chart), places[at]);
+    places[at].drawn = chart;
+  }
+}
+
 async function draw(model, isStale) {
-  const plotly = await loadLibrary();
+  const bokeh = await loadLibrary();
   if (!isStale()) {
-    drawCharts(plotly, byId("evolution-charts"), evolutionCharts(model));
-    drawCharts(plotly, byId("distribution-charts"), distributionCharts(model));
-    byId("js-plotly-tester")?.setAttribute("aria-hidden", "true"); // where it measures text
+    await drawCharts(bokeh, byId("evolution-charts"), evolutionCharts(model));
+  }
+  if (!isStale()) {
+    await drawCharts(bokeh, byId("distribution-charts"), distributionCharts(model));
   }
 }
