@@ -2,6 +2,7 @@
 
 const LIBRARY = ["bokeh.min.js", "bokeh-api.min.js"];
 const DAY = 86_400_000; // milliseconds
+const MOST_NAMES = 16; // below the bars of one chart
 let library = null;
 
 function loadLibrary() {
@@ -128,24 +129,19 @@ function plotOf(bokeh, chart) {
     tools: [],
     toolbar_location: null,
     x_axis_type: chart.lines ? "datetime" : "auto",
-    x_range: chart.lines ? rangeOf(bokeh, ...chart.times) : new bokeh.FactorRange({ factors: uniqueNames(chart.bars.x) }),
+    x_range: rangeOf(bokeh, ...(chart.lines ? chart.times : [-0.6, chart.bars.x.length - 0.4])),
     y_range: rangeOf(bokeh, 0, chart.highest),
     background_fill_color: null,
     border_fill_color: null,
     outline_line_color: null,
   });
   (chart.lines ? addLines : addBars)(bokeh, plot, chart);
-  paint(bokeh, plot);
+  paint(bokeh, plot, chart);
   return plot;
 }
 
 function rangeOf(bokeh, start, end) {
   return new bokeh.Range1d({ start, end });
-}
-
-// Wide linear histograms repeat a bound, which a scale of names must not; none is taken for a formula.
-function uniqueNames(names) {
-  return names.map((name, at) => name.replaceAll("$$", "$ $") + " ".repeat(names.slice(0, at).filter((other) => other === name).length));
 }
 
 // Ticks that name days: each of them, or as many as there is room for.
@@ -160,6 +156,7 @@ function nameDays(bokeh, [axis], [start, end]) {
 
 function addLines(bokeh, plot, { lines, times }) {
   nameDays(bokeh, plot.below, times);
+  plot.left[0].formatter = new bokeh.NumeralTickFormatter({ format: "0,0.[000]" });
   const items = lines.map(({ name, x, y, few, colour: color, width }) => {
     const source = new bokeh.ColumnDataSource({ data: { x, y, fill: few.map((small) => (small ? colour("card") : color)) } });
     const line = plot.line({ field: "x" }, { field: "y" }, { source, color, line_width: width });
@@ -172,22 +169,34 @@ function addLines(bokeh, plot, { lines, times }) {
 }
 
 function addBars(bokeh, plot, { bars }) {
-  const source = new bokeh.ColumnDataSource({ data: { x: plot.x_range.factors, y: bars.y } });
+  const source = new bokeh.ColumnDataSource({ data: { x: [...bars.x.keys()], y: bars.y, name: bars.x } });
   const boxes = plot.vbar({ field: "x" }, 0.92, { field: "y" }, 0, { source, fill_color: bars.colour, line_color: null });
-  plot.add_tools(hoverOf(bokeh, boxes, [["bucket", "@x"], ["share", "@y{0.00%}"]], {}));
+  plot.add_tools(hoverOf(bokeh, boxes, [["bucket", "@name"], ["share", "@y{0.00%}"]], {}));
   plot.left[0].formatter = new bokeh.NumeralTickFormatter({ format: "0%" });
-  plot.below[0].setv({ major_label_orientation: bars.x.length > 8 ? 0.8 : "horizontal" });
+  nameBars(bokeh, plot.below, bars.x);
+}
+
+// Ticks that name buckets: each, or as many as there is room for. None is taken for a formula.
+function nameBars(bokeh, [axis], names) {
+  const step = Math.ceil(names.length / MOST_NAMES);
+  const ticks = [...names.keys()].filter((at) => at % step === 0);
+  axis.setv({
+    ticker: new bokeh.FixedTicker({ ticks }),
+    major_label_overrides: new Map(ticks.map((at) => [at, names[at].replaceAll("$$", "$ $")])),
+    major_label_orientation: names.length > 8 || names.join("").length > 40 ? 0.8 : "horizontal",
+  });
 }
 
 function hoverOf(bokeh, renderer, tooltips, formatters) {
   return new bokeh.HoverTool({ renderers: [renderer], tooltips, formatters, mode: "mouse" });
 }
 
-function paint(bokeh, plot) {
+function paint(bokeh, plot, { bars }) {
   const [text, line] = [colour("text"), colour("line")];
   const look = { major_label_text_color: text, major_label_text_font_size: "12px", axis_line_color: line, major_tick_line_color: line, minor_tick_line_color: null };
   [...plot.below, ...plot.left].forEach((axis) => axis.setv(look));
-  plot.center.filter((each) => each instanceof bokeh.Grid).forEach((grid) => grid.setv({ grid_line_color: line }));
+  const grids = plot.center.filter((each) => each instanceof bokeh.Grid);
+  grids.forEach((grid) => grid.setv({ grid_line_color: bars && grid.dimension === 0 ? null : line }));
 }
 
 // A figure of the page, of which a screen reader hears the label alone.
