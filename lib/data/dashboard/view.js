@@ -36,6 +36,7 @@ class Combobox {
   constructor(input, list, choose) {
     Object.assign(this, { input, list, choose, options: [], found: [], at: -1, chosen: null });
     input.addEventListener("input", () => this.open(input.value));
+    input.addEventListener("focus", () => input.select()); // what is typed takes its place
     input.addEventListener("click", () => this.open(""));
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => this.close());
