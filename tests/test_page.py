@@ -311,6 +311,22 @@ def test_charts_are_drawn_in_the_colours_of_the_page(shown, measure):
     assert evolution > 50 and distribution > 1000
 
 
+def test_many_changes_at_once_end_in_the_last(shown, site):
+    shown.open("#measure=CYCLES&p=")
+    shown.tab.evaluate("() => document.querySelectorAll('#percents input').forEach((box) => box.click())")
+    shown.settle()
+    assert_summary(shown, site[0].seen("nightly/25", "CYCLES"), PERCENTS)
+    shown.drawn()
+    shown.tab.wait_for_function("() => document.querySelector('#evolution-charts .chart').drawn?.lines.length === 7")
+
+
+def test_charts_that_are_gone_are_forgotten(shown):
+    shown.open("#measure=CYCLES").drawn()
+    for name in ("5%", "95%", "99%"):
+        shown.check(name).drawn()
+    assert shown.tab.evaluate("() => Bokeh.documents.length") == shown.tab.locator(".chart").count() == 2
+
+
 FILTERS = [
     ("Reason", "reason", "idle_daily"),
     ("Application", "appName", "Fennec"),
@@ -577,8 +593,11 @@ def test_it_can_be_read_in_light_and_dark(chromium, site, shots, scheme):
         low, high = sorted((light[text], light[ground]))
         assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
     view.tab.screenshot(path=shots / f"{scheme}.png", full_page=True)
+    accents = {"light": "#2f5fd0", "dark": "#84a9ff"}
     view.tab.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
-    view.drawn()
+    deadline = time.monotonic() + 10
+    while not view.tab.evaluate(PIXELS, accents["light" if scheme == "dark" else "dark"])[0]:
+        assert time.monotonic() < deadline, "the charts are not drawn in the other colours"
     view.context.close()
     assert view.errors == []
 

@@ -206,23 +206,35 @@ function figureOf({ title, label, wide }) {
   return element("figure", wide ? { class: "wide" } : {}, element("figcaption", {}, title), element("div", image, chart));
 }
 
-// Draw charts in a place, instead of those that are there.
-async function drawCharts(bokeh, place, charts) {
-  place.querySelectorAll(".chart").forEach((old) => old.view?.remove());
+// Draw charts in a place, instead of those that are there, as long as they are wanted.
+async function drawCharts(bokeh, place, charts, isStale) {
+  place.querySelectorAll(".chart").forEach((chart) => forget(bokeh, chart));
   place.replaceChildren(...charts.map(figureOf));
   const places = [...place.querySelectorAll(".chart")];
   for (const [at, chart] of charts.entries()) {
+    if (isStale()) {
+      return;
+    }
     places[at].view = await bokeh.Plotting.show(plotOf(bokeh, chart), places[at]);
     places[at].drawn = chart;
+  }
+}
+
+// Bokeh keeps the document of every plot until it is told.
+function forget(bokeh, { view }) {
+  if (view) {
+    const { document } = view.model;
+    view.remove();
+    bokeh.documents.splice(bokeh.documents.indexOf(document), 1);
   }
 }
 
 async function draw(model, isStale) {
   const bokeh = await loadLibrary();
   if (!isStale()) {
-    await drawCharts(bokeh, byId("evolution-charts"), evolutionCharts(model));
+    await drawCharts(bokeh, byId("evolution-charts"), evolutionCharts(model), isStale);
   }
   if (!isStale()) {
-    await drawCharts(bokeh, byId("distribution-charts"), distributionCharts(model));
+    await drawCharts(bokeh, byId("distribution-charts"), distributionCharts(model), isStale);
   }
 }
