@@ -12,7 +12,16 @@ from tel import streams
 from tel.errors import IOFailed, UsageError
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "dashboard")
-PARTS = ("numbers", "tree", "state", "model", "view", "charts", "main")  # of the script, each using those before it
+PARTS = (
+    "numbers",
+    "tree",
+    "state",
+    "model",
+    "view",
+    "charts",
+    "plots",
+    "main",
+)  # of the script, each using those before it
 LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
 
 

@@ -12,7 +12,9 @@ class Page {
 
   makePercents() {
     const boxes = PERCENTILES.map((percent) => element("input", { type: "checkbox", value: percent }));
-    byId("percents").append(...boxes.map((box, at) => element("label", {}, box, ` ${percentileName(PERCENTILES[at])}`)));
+    byId("percents").append(
+      ...boxes.map((box, at) => element("label", {}, box, ` ${percentileName(PERCENTILES[at])}`)),
+    );
     this.percents = boxes;
   }
 
@@ -25,11 +27,17 @@ class Page {
     changed("from", (select) => ({ from: chosenOf(select) }));
     changed("to", (select) => ({ to: chosenOf(select) }));
     changed("percents", () => ({ percents: PERCENTILES.filter((_, at) => this.percents[at].checked) }));
-    changed("compare", (box) => ({ sides: box.checked ? [this.state.sides[0], this.state.sides[0]] : [this.state.sides[0]] }));
+    changed("compare", ({ checked }) => this.compared(checked));
     byId("skip").addEventListener("click", () => byId("results").focus());
     byId("shown").addEventListener("click", (event) => this.download(event.target.dataset.download));
     window.addEventListener("popstate", () => this.show(stateOf(location.hash)));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.model && this.draw());
+  }
+
+  // A second selection begins as the first.
+  compared(wanted) {
+    const [first] = this.state.sides;
+    return { sides: wanted ? [first, first] : [first] };
   }
 
   // Show another state, and let the address say it.
@@ -83,7 +91,10 @@ class Page {
 
   presentControls() {
     const { state, dates, measures } = this.model;
-    this.measure.fill([...measures].map(([name, { description }]) => [name, description]), state.measure);
+    this.measure.fill(
+      [...measures].map(([name, { description }]) => [name, description]),
+      state.measure,
+    );
     document.querySelectorAll("[name=by]").forEach((radio) => (radio.checked = radio.value === state.by));
     this.percents.forEach((box, at) => (box.checked = state.percents.includes(PERCENTILES[at])));
     fillSelect(byId("from"), [[null, "the first"], ...named(dates, shownDate)], state.from);
@@ -109,7 +120,8 @@ class Page {
     byId("keys-section").hidden = !keyed.length;
     byId("keys").replaceChildren(...keyed.map((side) => keysTable(this.model, side)));
     const most = Math.max(0, ...keyed.map(({ entries }) => entries.length));
-    byId("keys-note").textContent = most > MOST_KEYS ? `The ${MOST_KEYS} keys with most values; the files below have all ${most}.` : "";
+    byId("keys-note").textContent =
+      most > MOST_KEYS ? `The ${MOST_KEYS} keys with most values; the files below have all ${most}.` : "";
   }
 
   download(what) {
@@ -142,7 +154,9 @@ class SideControls {
     this.root.querySelector("legend").textContent = `Selection ${name}`;
     this.channel = this.makeSelect("builds", "Channel", (channel) => this.change({ channel, version: null }));
     this.version = this.makeSelect("builds", "Version", (version) => this.change({ version }));
-    this.selects = LEVELS.map(([, text], level) => this.makeSelect("filters", text, (value) => this.filter(level, value)));
+    this.selects = LEVELS.map(([, text], level) =>
+      this.makeSelect("filters", text, (value) => this.filter(level, value)),
+    );
     this.makeKeys();
   }
 
@@ -191,7 +205,10 @@ class SideControls {
       fillSelect(select, [[null, "any"], ...named(choicesOf(leaves, side.filters, level))], side.filters[level]);
     });
     this.keys.hidden = !measure.keyed;
-    this.key.fill(entries.map(({ key, all }) => [key ?? "", counted(all.pings, "ping")]), side.key);
+    this.key.fill(
+      entries.map(({ key, all }) => [key ?? "", counted(all.pings, "ping")]),
+      side.key,
+    );
   }
 }
 

@@ -50,8 +50,10 @@ function dateOf(date, dates, note) {
   return null;
 }
 
+const NO_MEASURE = { kind: "", description: "", labels: [], keyed: false, bounds: [], ranged: false };
+
 function sideShown(name, side, { leaves, measures }, state, read, within, note) {
-  const measure = measures.get(state.measure) ?? { kind: "", description: "", labels: [], keyed: false, bounds: [], ranged: false };
+  const measure = measures.get(state.measure) ?? NO_MEASURE;
   const ids = idsOf(leaves, side.filters);
   const entries = read.map(([key, byDate]) => entryOf(key, byDate, measure.bounds.length, ids, within));
   entries.sort((a, b) => valuesIn(b.all) - valuesIn(a.all) || (a.key < b.key ? -1 : 1));
@@ -63,7 +65,10 @@ function sideShown(name, side, { leaves, measures }, state, read, within, note) 
 function entryOf(key, byDate, size, ids, within) {
   const dates = [...byDate.keys()].filter(within).sort();
   const sums = dates.map((date) => [date, addRows(byDate.get(date), size, ids)]);
-  const all = addAll(sums.map(([, total]) => total), size);
+  const all = addAll(
+    sums.map(([, total]) => total),
+    size,
+  );
   return { key, days: new Map(sums.filter(([, total]) => total.pings)), all };
 }
 
@@ -88,7 +93,9 @@ function warningsOfEntry(name, { days, all }) {
   } else if (all.pings < FEW) {
     warnings.push(`${name}: small data: ${counted(all.pings, "ping")} in all. Its percentiles may be far off.`);
   } else if (few) {
-    warnings.push(`${name}: small data: ${few} of ${counted(days.size, "day")} have fewer than ${FEW} pings; they are marked.`);
+    warnings.push(
+      `${name}: small data: ${few} of ${counted(days.size, "day")} have fewer than ${FEW} pings; they are marked.`,
+    );
   }
   if (all.odd) {
     warnings.push(`${name}: ${counted(all.odd, "row")} of another form left out.`);
@@ -103,7 +110,12 @@ function counted(number, noun) {
 // Percentiles of an exported sum: {name: {value, open}} in the order chosen.
 function exportedStatistics(total, measure, percents) {
   const { pings, values, mean, percentiles } = statisticsOf(total, measure, percents);
-  return { pings, values, mean, percentiles: Object.fromEntries([...percentiles].map(([percent, found]) => [`p${percent}`, found])) };
+  return {
+    pings,
+    values,
+    mean,
+    percentiles: Object.fromEntries([...percentiles].map(([percent, found]) => [`p${percent}`, found])),
+  };
 }
 
 // All that is shown, and of a keyed measure all keys, as one value for JSON.
@@ -122,7 +134,12 @@ function exportedSide({ name, side, measure, entries }, percents) {
 
 function exportedEntry({ key, days, all }, measure, percents) {
   const byDate = [...days].map(([date, total]) => ({ date, ...exportedStatistics(total, measure, percents) }));
-  return { key, ...exportedStatistics(all, measure, percents), days: byDate, distribution: distributionOf(all, measure) };
+  return {
+    key,
+    ...exportedStatistics(all, measure, percents),
+    days: byDate,
+    distribution: distributionOf(all, measure),
+  };
 }
 
 const SELECTION_COLUMNS = ["selection", "measure", "channel", "version", ...LEVELS.map(([level]) => level), "key"];
@@ -134,7 +151,14 @@ function selectionCells({ name, side }, measure, key) {
 // The evolution of every key as rows for CSV, the first of names.
 function evolutionRows({ state, sides }) {
   const { measure, by, percents } = state;
-  const names = [...SELECTION_COLUMNS, `${by}_date`, "pings", "values", "mean", ...percents.map((percent) => `p${percent}`)];
+  const names = [
+    ...SELECTION_COLUMNS,
+    `${by}_date`,
+    "pings",
+    "values",
+    "mean",
+    ...percents.map((percent) => `p${percent}`),
+  ];
   const rows = everyEntry(sides, ({ shownSide, key, days }) =>
     [...days].map(([date, total]) => {
       const { pings, values, mean, percentiles } = statisticsOf(total, shownSide.measure, percents);

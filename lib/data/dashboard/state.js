@@ -1,14 +1,14 @@
 // The state: what is chosen, and how the address says it. A state is never changed; a new one takes its place.
 
 const SIDES = ["A", "B"];
-const BY = new Map([["build", "build"], ["submission", "submission"]]);
+const BY = ["build", "submission"];
 
 function newSide() {
   return { channel: null, version: null, filters: LEVELS.map(() => null), key: null };
 }
 
 function newState() {
-  return { measure: null, by: "build", percents: [25, MEDIAN, 75], from: null, to: null, sides: [newSide()] };
+  return { measure: null, by: BY[0], percents: [25, MEDIAN, 75], from: null, to: null, sides: [newSide()] };
 }
 
 function stateOf(text) {
@@ -16,7 +16,7 @@ function stateOf(text) {
   const percents = PERCENTILES.filter((percent) => said.get("p")?.split(",").includes(String(percent)));
   return {
     measure: said.get("measure"),
-    by: BY.get(said.get("by")) ?? "build",
+    by: BY.find((by) => by === said.get("by")) ?? BY[0],
     percents: said.has("p") ? percents : newState().percents,
     from: said.get("from"),
     to: said.get("to"),
@@ -26,7 +26,12 @@ function stateOf(text) {
 
 function sideOf(said, name) {
   const get = (field) => said.get(`${name}.${field}`);
-  return { channel: get("channel"), version: get("version"), filters: LEVELS.map(([level]) => get(level)), key: get("key") };
+  return {
+    channel: get("channel"),
+    version: get("version"),
+    filters: LEVELS.map(([level]) => get(level)),
+    key: get("key"),
+  };
 }
 
 function textOf(state) {
@@ -64,7 +69,9 @@ function settledVersion(side, versions, note) {
 }
 
 function likeliest(channels) {
-  return ["nightly", "aurora", "beta", "release"].find((name) => channels.includes(name)) ?? channels.sort(naturally)[0];
+  return (
+    ["nightly", "aurora", "beta", "release"].find((name) => channels.includes(name)) ?? channels.sort(naturally)[0]
+  );
 }
 
 // The side without filters that nothing of its folder meets.

@@ -16,7 +16,9 @@ function mapOf(object) {
 
 // [{id, path}] of the leaves of a filter tree; `path` has the value of each level.
 function leavesOf(node, path = []) {
-  const children = Object.entries(node).filter(([name, child]) => name !== "_id" && name !== "name" && child instanceof Object);
+  const children = Object.entries(node).filter(
+    ([name, child]) => name !== "_id" && name !== "name" && child instanceof Object,
+  );
   if (!children.length) {
     return [{ id: node._id, path }];
   }
@@ -79,7 +81,10 @@ class Tree {
   read(...parts) {
     const path = this.root + parts.map(encodeURIComponent).join("/");
     if (!this.files.has(path)) {
-      this.files.set(path, this.fetch(path).catch((error) => this.failed(path, error)));
+      this.files.set(
+        path,
+        this.fetch(path).catch((error) => this.failed(path, error)),
+      );
     }
     return this.files.get(path);
   }

@@ -31,7 +31,7 @@ function chosenOf(select) {
 
 const named = (values, text = String) => values.map((value) => [value, text(value)]);
 
-// A text field over a list of many options, found by any words of them; keys as the ARIA pattern of a combobox has them.
+// A text field over a list of many options, found by words of them; its keys are those of the ARIA pattern.
 class Combobox {
   constructor(input, list, choose) {
     Object.assign(this, { input, list, choose, options: [], found: [], at: -1, chosen: null });
@@ -41,7 +41,9 @@ class Combobox {
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => this.close());
     list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
-    list.addEventListener("click", (event) => this.pick([...list.children].indexOf(event.target.closest("[role=option]"))));
+    list.addEventListener("click", (event) =>
+      this.pick([...list.children].indexOf(event.target.closest("[role=option]"))),
+    );
   }
 
   // `options` are [value, hint] pairs.
@@ -69,7 +71,11 @@ class Combobox {
   }
 
   optionOf([value, hint], at) {
-    const option = element("li", { role: "option", id: `${this.list.id}-${at}`, "aria-selected": "false" }, element("span", {}, keyName(value)));
+    const option = element(
+      "li",
+      { role: "option", id: `${this.list.id}-${at}`, "aria-selected": "false" },
+      element("span", {}, keyName(value)),
+    );
     if (hint) {
       option.append(element("small", {}, hint));
     }
@@ -89,7 +95,9 @@ class Combobox {
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
     if (Object.hasOwn(steps, event.key)) {
       event.preventDefault();
-      this.list.hidden ? this.open("") : this.mark(Math.min(Math.max(this.at + steps[event.key], 0), this.found.length - 1));
+      this.list.hidden
+        ? this.open("")
+        : this.mark(Math.min(Math.max(this.at + steps[event.key], 0), this.found.length - 1));
     } else if (event.key === "Enter") {
       event.preventDefault();
       this.pick(this.at);
@@ -121,13 +129,17 @@ function tableOf(caption, groups, rows) {
   if (groups.some(({ name }) => name)) {
     head.append(element("tr", {}, ...groups.map(groupHead)));
   }
-  head.append(element("tr", {}, ...groups.flatMap(({ columns }) => columns.map((name) => element("th", { scope: "col" }, name)))));
+  head.append(
+    element("tr", {}, ...groups.flatMap(({ columns }) => columns.map((name) => element("th", { scope: "col" }, name)))),
+  );
   table.append(head, element("tbody", {}, ...rows.map(rowOf)));
   return table;
 }
 
 function groupHead({ name, columns }) {
-  return name ? element("th", { scope: "colgroup", colspan: columns.length }, name) : element("td", { colspan: columns.length });
+  return name
+    ? element("th", { scope: "colgroup", colspan: columns.length }, name)
+    : element("td", { colspan: columns.length });
 }
 
 function rowOf({ cells: [first, ...rest], few }) {
@@ -154,7 +166,12 @@ function statisticNames(percents) {
 }
 
 function ratioCells([first, second]) {
-  const numbers = ({ pings, values, mean, percentiles }) => [pings, values, mean, ...[...percentiles.values()].map((found) => found?.value)];
+  const numbers = ({ pings, values, mean, percentiles }) => [
+    pings,
+    values,
+    mean,
+    ...[...percentiles.values()].map((found) => found?.value),
+  ];
   const others = numbers(second);
   return numbers(first).map((number, at) => shown(ratioOf(number, others[at])));
 }
@@ -163,7 +180,9 @@ function ratioCells([first, second]) {
 function summaryTable({ state, sides }) {
   const found = sides.map(({ entry, measure }) => statisticsOf(entry.all, measure, state.percents));
   const columns = [...found.map(statisticCells), ...(both(sides) ? [ratioCells(found)] : [])];
-  const rows = statisticNames(state.percents).map((name, at) => ({ cells: [name, ...columns.map((column) => column[at])] }));
+  const rows = statisticNames(state.percents).map((name, at) => ({
+    cells: [name, ...columns.map((column) => column[at])],
+  }));
   return tableOf("All days shown", [{ columns: ["", ...sides.map(nameOf), ...(both(sides) ? [RATIO] : [])] }], rows);
 }
 
@@ -173,7 +192,11 @@ function evolutionTable({ state, sides, days }) {
   const first = { name: "", columns: [state.by === "build" ? "Build" : "Submitted"] };
   const ratios = both(sides) ? [{ name: RATIO, columns: names }] : [];
   const there = days.filter((day) => sides.some(({ entry }) => entry.days.has(day)));
-  return tableOf(`Each day, ${state.measure}`, [first, ...groups, ...ratios], there.map((day) => dayRow(state, sides, day)));
+  return tableOf(
+    `Each day, ${state.measure}`,
+    [first, ...groups, ...ratios],
+    there.map((day) => dayRow(state, sides, day)),
+  );
 }
 
 function dayRow({ percents }, sides, day) {
@@ -195,7 +218,9 @@ function distributionTable({ measure: name }, sides) {
   const range = { name: "", columns: measure.ranged ? ["From", "Below"] : ["Value", "Meaning"] };
   const groups = sides.map((side) => ({ name: nameOf(side), columns: ["Count", "Share"] }));
   const ratios = both(sides) ? [{ name: RATIO, columns: ["Share"] }] : [];
-  const rows = measure.bounds.map((_, at) => ({ cells: [...rangeCells(measure, found[0][at], at), ...shareCells(found, at)] }));
+  const rows = measure.bounds.map((_, at) => ({
+    cells: [...rangeCells(measure, found[0][at], at), ...shareCells(found, at)],
+  }));
   return tableOf(`Buckets of ${name}`, [range, ...groups, ...ratios], rows);
 }
 
@@ -220,7 +245,10 @@ function keyName(key) {
 // The keys of a selection, those with most values first.
 function keysTable({ state }, shownSide) {
   const rows = shownSide.entries.slice(0, MOST_KEYS).map(({ key, all }) => {
-    return { cells: [keyName(key), ...statisticCells(statisticsOf(all, shownSide.measure, state.percents))], few: all.pings < FEW };
+    return {
+      cells: [keyName(key), ...statisticCells(statisticsOf(all, shownSide.measure, state.percents))],
+      few: all.pings < FEW,
+    };
   });
   return tableOf(nameOf(shownSide), [{ columns: ["Key", ...statisticNames(state.percents)] }], rows);
 }
