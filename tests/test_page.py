@@ -101,7 +101,7 @@ class Shown:
 
     def drawn(self):
         """Wait until the charts are drawn."""
-        self.tab.wait_for_function("() => document.querySelector('#distribution-charts .chart:last-child')?.drawn")
+        self.tab.wait_for_selector('#shown[data-charts="drawn"]')
         return self
 
     def text(self, id):
@@ -317,7 +317,7 @@ def test_many_changes_at_once_end_in_the_last(shown, site):
     shown.settle()
     assert_summary(shown, site[0].seen("nightly/25", "CYCLES"), PERCENTS)
     shown.drawn()
-    shown.tab.wait_for_function("() => document.querySelector('#evolution-charts .chart').drawn?.lines.length === 7")
+    assert shown.tab.evaluate("() => document.querySelector('#evolution-charts .chart').drawn.lines.length") == 7
 
 
 def test_charts_that_are_gone_are_forgotten(shown):

@@ -52,6 +52,7 @@ class Page {
     this.state = state;
     const number = ++this.asked;
     byId("results").setAttribute("aria-busy", "true");
+    byId("shown").dataset.charts = "old";
     try {
       const model = await modelOf(this.tree, state);
       if (number === this.asked) {
@@ -77,9 +78,13 @@ class Page {
     byId("results").setAttribute("aria-busy", "false");
   }
 
-  draw() {
+  async draw() {
     const number = this.asked;
-    return draw(this.model, () => number !== this.asked);
+    const isStale = () => number !== this.asked;
+    await draw(this.model, isStale);
+    if (!isStale()) {
+      byId("shown").dataset.charts = "drawn";
+    }
   }
 
   fail(error) {
