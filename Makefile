@@ -4,7 +4,7 @@
 PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
-SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/* man/*.[157] pipelines/*)
+SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/*.json lib/data/*/* man/*.[157] pipelines/*)
 SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py %.service %.socket %.conf,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
@@ -41,6 +41,13 @@ lint: .venv/tested ## look for mistakes in the Python code
 
 man: .venv/installed ## make man/tel-*.1 from the tools' docstrings
 	@$(BIN)/python man/make
+
+# Programs too big to be had for every test run; without them these tests are skipped.
+browser: .venv/tested ## get a browser, where that can be done, and drive the dashboard's page with it
+	@$(BIN)/python -m pip -q install playwright
+	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || apt-get -qq install -y chromium > /dev/null
+	@command -v node > /dev/null || [ "$$(id -u)" != 0 ] || apt-get -qq install -y nodejs > /dev/null
+	$(BIN)/python -m pytest tests/test_page.py tests/test_page_numbers.py
 
 # BENCH may name sections and options: see tests/bench/run --help.
 bench: .venv/tested ## measure speed as ratios to other programs
@@ -83,6 +90,7 @@ clean: ## remove what the other targets made
 
 .venv/tested: .venv/installed
 	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec confluent-kafka "aiohttp>=3.14;python_version>='3.10'" brotli ruff
+	@test -e .venv/test-packages || $(BIN)/python -m pip -q install --no-deps 'bokeh>=3'
 	@touch .venv/test-packages $@
 
-.PHONY: help demo test test-firefox check lint man bench accept install dist clean
+.PHONY: help demo test test-firefox check lint man browser bench accept install dist clean

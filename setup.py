@@ -32,13 +32,15 @@ setup(
     python_requires=">=3.9",
     packages=["tel", "tel.filters", "tel.jobs"],
     package_dir={"tel": "lib", "tel.filters": "filters", "tel.jobs": "lib/jobs"},
-    package_data={"tel": ["data/*.json"]},
+    package_data={"tel": ["data/*.json", "data/dashboard/*"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
     ext_modules=[  # without a C compiler the other tiers serve
         Extension("tel._skim", ["lib/skim.c"], depends=["lib/hash.h"], optional=True),
         Extension("tel._sums", ["lib/sums.c"], depends=["lib/hash.h"], optional=True),
     ],
     extras_require={
+        "browser": ["playwright"],
+        "dashboard": ["bokeh>=3"],
         "fast": ["msgspec"],
         "http": ["aiohttp>=3.14", "brotli"],  # before, it did not bound the number of headers
         "kafka": ["confluent-kafka"],
@@ -51,6 +53,7 @@ setup(
             "aiohttp>=3.14; python_version >= '3.10'",
             "brotli",
             "confluent-kafka",
+            "bokeh>=3",
         ],
     },
     entry_points={"console_scripts": [f"tel-{name.replace('_', '-')} = tel.filters.{name}:main" for name in tools()]},

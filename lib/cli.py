@@ -285,6 +285,11 @@ class Run:
         if not self.options["--partial"]:
             self.ends.demand(self.options.number("--expect"))
 
+    def demand_fitting(self):
+        """Raise NotWhole if end records came that do not fit what came; --partial waives it. None need come."""
+        if self.ends.broken and not self.options["--partial"]:
+            self.ends.demand()
+
     def print_paths(self, paths):
         """Write paths, one a line, as bytes of the file system."""
         for path in paths:

@@ -61,6 +61,11 @@ class Definition:
         self.layouts = layouts
         self.by_buckets = {layout.n_buckets: layout for layout in reversed(layouts)}
 
+    @property
+    def ranged(self):
+        """Whether a bucket stands for a range of values, and not for one."""
+        return self.kind in ("linear", "exponential")
+
 
 def load(data):
     """The {name: Definition} of a Histograms.json in bytes. Raises BadData `bad_definitions`.

@@ -41,7 +41,7 @@ class Measure:
 
 
 class Bounds:
-    """Finds the lower bounds of a histogram's buckets for a stored ping, in the definitions cache."""
+    """Finds a histogram's buckets for a stored ping in the definitions cache: [lower bounds, whether they are ranges]."""
 
     def __init__(self, name, directory=None):
         self.name, self._known = name, {}
@@ -53,7 +53,7 @@ class Bounds:
         inner, outer = self._read(data)
         url = inner or outer
         bounds = remembered(self._known, (url, n_buckets), self._bounds)
-        if bounds is None:
+        if not bounds:
             reason = f"no definition of {self.name:.60} with {n_buckets} buckets at {str(url):.100}"
             raise BadData("definitions_not_found", reason, cure=CURE)
         return bounds
@@ -67,4 +67,4 @@ class Bounds:
             raise NoInput(error.reason, error.where, CURE) from None
         definition = version and version.definitions.get(self.name)
         layout = definition and definition.by_buckets.get(n_buckets)
-        return layout and layout.bounds
+        return layout and [layout.bounds, definition.ranged]

@@ -20,25 +20,26 @@ def shares(text):
     return found
 
 
-def of(bounds, counts, shares):
-    """The values below which these shares of all values lie; None for each where there is no value at all.
+def of(bounds, counts, shares, ranged=True):
+    """[(value below which a share of all values lies, whether it is that or more)] for some shares; None of no values.
 
-    `bounds` are the lower bounds of the buckets. The last one has no upper bound: what is there lies at its lower one.
+    `bounds` are the lower bounds of the buckets, which hold `ranged` values or only the bound itself. The last has no
+    upper bound: what is there lies at its lower one, or above. Shares are Fractions, or floats as they are: no rank is
+    rounded into another bucket.
 
-    Shares are Fractions, or floats as they are: no rank is rounded into another bucket.
-
-    >>> of((0, 10, 20), (2, 2, 0), (0.25, 0.5, 0.75)), of((0, 1), (0, 0), (0.5,))
-    ([5.0, 10.0, 15.0], [None])
+    >>> of((0, 10, 20), (2, 2, 2), (0.25, 0.5, 1)), of((0, 1), (3, 1), (0.5,), False), of((0, 1), (0, 0), (0.5,))
+    ([(7.5, False), (15.0, False), (20.0, True)], [(0.0, False)], [None])
     """
     whole = sum(counts)
-    return [_value(bounds, counts, Fraction(share) * whole) if whole else None for share in shares]
+    return [_found(bounds, counts, Fraction(share) * whole, ranged) if whole else None for share in shares]
 
 
-def _value(bounds, counts, rank):
-    """The value that `rank` of all values lie below."""
+def _found(bounds, counts, rank, ranged):
+    """(value, whether it is that or more) that `rank` of all values lie below."""
     for at, count in enumerate(counts):
         if count and rank <= count:
-            width = bounds[at + 1] - bounds[at] if at + 1 < len(bounds) else 0
-            return float(bounds[at] + width * max(rank, 0) / count)
+            break
         rank -= count
-    return float(bounds[-1])
+    last = at == len(bounds) - 1
+    width = 0 if last or not ranged else bounds[at + 1] - bounds[at]
+    return float(bounds[at] + width * max(rank, 0) / count) if width else float(bounds[at]), last and ranged

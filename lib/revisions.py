@@ -31,6 +31,15 @@ _URL = re.compile(rf"https?://[^/\s]{{1,255}}/({REPOSITORY})/(?:rev|commit)/([0-
 _NODE = re.compile(r"[0-9a-f]{12,40}")
 
 
+def is_node(text):
+    """Whether a text is a node, or the first digits of one.
+
+    >>> is_node("8d3810543edc")
+    True
+    """
+    return bool(_NODE.fullmatch(text))
+
+
 def parse_url(url):
     """(repository, node) of a revision URL as pings name it, or None. http and https, 12 and 40 digits are the same.
 
@@ -215,6 +224,14 @@ class Cache:
     def trees(self):
         """The Versions of the plain trees, not loaded, in the order of their names."""
         return _walk(self.directory, "", DEPTH)
+
+    def all(self):
+        """Yield the Versions of all contents that are here, not loaded; those outside the plain trees have no node."""
+        yield from self.trees()
+        contents = self.path("contents")
+        for name in sorted(os.listdir(contents)) if os.path.isdir(contents) else ():
+            if re.fullmatch(r"[0-9a-f]{64}\.json", name):
+                yield Version(None, None, os.path.join(contents, name), name[:64])
 
     def _in_trees(self, repository, node):
         if self._trees is None:

@@ -147,6 +147,25 @@ class Options(dict):
         if sum(bool(self[name]) for name in names) > 1:
             raise UsageError(f"{' and '.join(names)} exclude each other")
 
+    def columns(self, name):
+        """How many columns text may have, 20 to 1000; without the option as many as the terminal, or 80."""
+        number = self.number(name)
+        if number is None:
+            try:
+                number = max(os.get_terminal_size(1).columns, 20)
+            except OSError:
+                number = 80
+        if not 20 <= number <= 1000:
+            raise UsageError(f"{name} takes 20 to 1000, not {number}")
+        return number
+
+    def percents(self, name):
+        """Some percents between 0 and 100, with commas between."""
+        words = self[name].split(",")
+        if not all(re.fullmatch(r"\d{1,2}(\.\d{1,6})?", word, re.ASCII) and float(word) for word in words):
+            raise UsageError(f"{name} takes percents like 5,50,99.9, not {self[name]!r:.60}")
+        return [float(word) for word in words]
+
     def switch(self, name):
         """Whether the answer is yes, of `yes` and `no`."""
         return self.one_of(name, ("yes", "no")) == "yes"

@@ -25,6 +25,7 @@ gzip -c export > export.ndjson.gz; cp export.ndjson.gz export.gz; zstd -q export
 tel-resolve --date 20130901 export > records.ndjson; zstd -q records.ndjson
 tel-convert records.ndjson > compact.ndjson
 tel-persist --store store --batch b compact.ndjson > stored; tel-ls store > files; echo a > ids
+tel-map --files-from files histograms | tel-reduce histograms > sums
 one=store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812; mkdir -p $one; cp $(head -n 1 files) $one/b-001.v2.zst
 old=published/idle_daily/Firefox/release/23.0.1; mkdir -p $old
 head -n 40 export | gzip -c > $old/20130814063812.20130901.v2.log.0a1b.gz

@@ -14,9 +14,9 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 
 # The library from the bottom up: a module imports only those before it.
 LAYERS = [
-    "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records", "message",
-    "arrays", "definitions", "sample", "schema", "query", "store", "positions", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "kafka", "change", "encodings", "counters", "spool", "recovery", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "percentiles", "measures", "job", "sorter", "grouping", "mapreduce", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
+    "exits", "errors", "heap", "memory", "jsonl", "document", "compress", "streams", "page", "fetch", "ends", "stats", "report", "rejects", "pings", "records", "message",
+    "arrays", "definitions", "percentiles", "bars", "sample", "schema", "query", "store", "positions", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
+    "resolve", "persist", "kafka", "change", "encodings", "counters", "spool", "recovery", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "measures", "job", "sorter", "grouping", "mapreduce", "edges", "rehearsal", "answer", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {
     "ujson": "jsonl",
@@ -118,6 +118,7 @@ def test_make_lists_its_targets():
         "check",
         "lint",
         "man",
+        "browser",
         "bench",
         "install",
         "dist",
@@ -146,6 +147,7 @@ def test_it_installs_and_runs_without_a_compiler(tmp_path):
     without = {**os.environ, "CC": "/bin/false", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     subprocess.run([*pip, str(tmp_path / "site"), str(tmp_path / "tree")], env=without, check=True)
     assert not list((tmp_path / "site").rglob("*.so"))
+    assert (tmp_path / "site" / "tel" / "data" / "dashboard" / "index.html").is_file()
     code = "import sys; sys.argv[0] = 'tel-convert'; from tel.filters.convert import main; sys.exit(main())"
     environment = {**without, "PYTHONPATH": str(tmp_path / "site"), "TEL_TIER": ""}
     record = b'{"id":"a","date":"20130901","info":{},"revision":null,"ping":{"ver":1,"info":{},"histograms":{}}}\n'

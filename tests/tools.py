@@ -18,8 +18,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 CASES = ROOT / "tests" / "cases"
 
 # What a tool is to a pipeline. A filter hands on line by line; an aggregate reads all before it writes; a sink commits
-# or answers, if its input was whole; a source writes without reading; a query answers from a folder; a runner runs others.
-FILTER, AGGREGATE, SINK, SOURCE, QUERY, RUNNER = "filter", "aggregate", "sink", "source", "query", "runner"
+# or answers, if its input was whole; a view shows what comes to people; a source writes without reading; a query answers
+# from a folder; a runner runs others.
+FILTER, AGGREGATE, SINK, VIEW, SOURCE, QUERY, RUNNER = "filter aggregate sink view source query runner".split()
 
 # `arguments` may hold {place}, a folder of the run's own, and {n}, how many lines are wanted of a source. `line` makes
 # the n-th good line, `bad` is a bad one; `bounded` are options for a run whose memory is measured; `reads` is how much a
@@ -37,6 +38,11 @@ def pair(n):
     return '["é-%07d",1]' % n
 
 
+def summed(n):
+    """A line of an answer: the sum of a histogram."""
+    return '[["é-%07d","A_FLAG",3],[1,2,0,2,-1,-1,-1,-1]]' % n
+
+
 TABLE = (
     Tool("resolve", FILTER, [], record, "no tab"),
     Tool("validate", FILTER, [], record, '{"id":'),
@@ -46,6 +52,7 @@ TABLE = (
     Tool("reduce", SINK, ["count"], pair, '["a"'),
     Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
     Tool("kafka", SOURCE, ["--brokers", "{brokers}", "--topic", "{topic}", "--until-end"], reads=3),
+    Tool("show", VIEW, ["--histograms", f"{CASES}/histograms"], summed, '["a"'),
     Tool("sample", SOURCE, ["--no-histograms", "-n", "{n}"]),
     Tool("ls", QUERY, ["{place}/filled"]),
     Tool("cat", SOURCE, ["{place}/filled"]),
@@ -66,7 +73,7 @@ def of(*roles):
     return [tool for tool in TABLE if tool.role in roles]
 
 
-READERS = of(FILTER, AGGREGATE, SINK)  # the tools that read FILEs or standard input
+READERS = of(FILTER, AGGREGATE, SINK, VIEW)  # the tools that read FILEs or standard input
 PASSERS = of(FILTER, AGGREGATE)  # those whose output carries end records
 
 

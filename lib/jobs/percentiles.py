@@ -25,7 +25,7 @@ def map(ping):
 
 def reduce(key, array):
     """{percentile: value} for the number of buckets, and how many values there are."""
-    *key, lower = key
+    *key, (lower, ranged) = key
     counts = array[: -arrays.STATISTICS]
-    found = percentiles.of(lower, counts, wanted.values())
+    found = (value and value[0] for value in percentiles.of(lower, counts, wanted.values(), ranged))
     yield [*key, len(lower)], {"count": sum(counts), **dict(zip(wanted, found))}
