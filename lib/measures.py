@@ -41,7 +41,7 @@ class Measure:
 
 
 class Bounds:
-    """Finds a histogram's buckets for a stored ping in the definitions cache: [lower bounds, whether they are ranges]."""
+    """Finds what a stored ping's revision says of a histogram's buckets: [lower bounds, whether they are ranges]."""
 
     def __init__(self, name, directory=None):
         self.name, self._known = name, {}

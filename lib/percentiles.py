@@ -36,10 +36,10 @@ def of(bounds, counts, shares, ranged=True):
 
 def _found(bounds, counts, rank, ranged):
     """(value, whether it is that or more) that `rank` of all values lie below."""
-    for at, count in enumerate(counts):
-        if count and rank <= count:
-            break
-        rank -= count
+    at = 0
+    while not counts[at] or rank > counts[at]:  # there is such a bucket, as rank is no more than all values
+        rank -= counts[at]
+        at += 1
     last = at == len(bounds) - 1
     width = 0 if last or not ranged else bounds[at + 1] - bounds[at]
-    return float(bounds[at] + width * max(rank, 0) / count) if width else float(bounds[at]), last and ranged
+    return float(bounds[at] + width * rank / counts[at]), last and ranged

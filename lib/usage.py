@@ -3,6 +3,7 @@
 The one user of docopt. A line `<name options>` in a docstring stands for a block of options that several tools share.
 """
 
+import os
 import re
 import time
 
