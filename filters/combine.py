@@ -29,9 +29,8 @@ def work(run):
     options, spec = run.options, job.load(run.options["JOB"])
 
     def said():
-        manifest, known = mapreduce.Manifest(), any("files" in end for end in run.ends.received)
-        for end in run.ends.received:
-            manifest.merge(end)
+        known = any("files" in end for end in run.ends.received)
+        manifest = mapreduce.Manifest.received(run.ends.received)
         if options["--inputs"]:
             manifest.demand(mapreduce.Manifest.of(mapreduce.listed(run.file_lines(options["--inputs"]))))
         return manifest.fields() if known else {}

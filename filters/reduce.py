@@ -6,7 +6,8 @@ Usage:
 Reads lines ["key",value] of tel-map or tel-combine, from any number of hosts one after another, and prints the
 answer of the job's reduce, sorted by key. Nothing is printed unless the input was whole: the lines read are those that
 its end records vouch for, and, with --inputs, exactly the files of a list were mapped. What memory cannot hold is
-sorted by sort(1), whose temporary files are in TMPDIR; the answer is the same.
+sorted by sort(1), whose temporary files are in TMPDIR; the answer is the same. That of a job whose answers add up, as
+dashboard's do, ends with an end record, and can be reduced with others again.
 
 Options:
   --inputs LIST       Demand that exactly the files of LIST, one a line, were
@@ -37,12 +38,14 @@ def work(run):
     files = mapreduce.listed(run.file_lines(options["--inputs"])) if options["--inputs"] else None
     if files != [] or run.ends.read or run.ends.received:  # of an empty list no tool may have run
         run.demand_whole()
+    manifest = mapreduce.Manifest.received(run.ends.received)
     if files is not None:
-        manifest = mapreduce.Manifest()
-        for end in run.ends.received:
-            manifest.merge(end)
         manifest.demand(mapreduce.Manifest.of(files))
-    run.put(mapreduce.held_back(mapreduce.rows(mapreduce.reduce(table, spec), format), memory))
+    lines = mapreduce.held_back(mapreduce.rows(mapreduce.reduce(table, spec), format), memory)
+    if spec.merges and format == "ndjson":
+        run.write(lines, once=True, more=manifest.fields)
+    else:
+        run.put(lines)
 
 
 def main():

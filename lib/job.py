@@ -44,7 +44,8 @@ class Context:
 class Job:
     """A job that is loaded: its functions, its context and its path; `combines`, `reduces`: whether it has these.
 
-    `reads_bytes`: whether its map is given a ping's bytes, which it is to check itself, rather than text.
+    `reads_bytes`: whether its map is given a ping's bytes, which it is to check itself, rather than text. `merges`:
+    whether its answer can be combined and reduced with others again.
 
     Raises UsageError for a file that is no job, or too few parameters: it may name those it needs in PARAMETERS.
     """
@@ -61,7 +62,7 @@ class Job:
         self.combines, self.reduces, self.maps = (callable(self._names.get(n)) for n in ("combine", "reduce", "map"))
         if not self.maps:
             raise UsageError("the job has no map function", path)
-        self.reads_bytes = self._names.get("BYTES") is True
+        self.reads_bytes, self.merges = (self._names.get(name) is True for name in ("BYTES", "MERGES"))
         needed = self._names.get("PARAMETERS", ())
         if len(parameters) < len(needed):
             raise UsageError(f"the job needs words behind its name, in the same argument: {' '.join(needed)}", path)

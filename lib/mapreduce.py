@@ -36,6 +36,14 @@ class Manifest:
             manifest.add(name)
         return manifest
 
+    @classmethod
+    def received(cls, ends):
+        """The manifest of all the files that some end records speak of."""
+        manifest = cls()
+        for end in ends:
+            manifest.merge(end)
+        return manifest
+
     def add(self, name):
         """Take in a file that was read whole, by its name as it was given."""
         self.files += 1

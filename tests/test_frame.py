@@ -16,7 +16,7 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 LAYERS = [
     "exits", "errors", "memory", "jsonl", "document", "compress", "streams", "fetch", "ends", "stats", "report", "rejects", "pings", "records",
     "arrays", "definitions", "sample", "schema", "query", "store", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "change", "job", "sorter", "mapreduce", "program", "usage", "cli", "stage", "crew", "chain",
+    "resolve", "persist", "change", "dashboard", "job", "sorter", "mapreduce", "names", "folder", "publish", "program", "usage", "cli", "stage", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {"ujson": "jsonl", "zstandard": "compress", "docopt": "usage", "msgspec": "typed"}
 SLOW = {

@@ -4,6 +4,7 @@ As a program, `tools.py NAME N` prints N lines of good input for a tool, and the
 """
 
 import atexit
+import json
 import os
 import pathlib
 import shutil
@@ -34,6 +35,25 @@ def pair(n):
     return '["é-%07d",1]' % n
 
 
+def measured(n):
+    """A line of the job dashboard, of a measure that needs no definitions."""
+    key = [
+        "nightly",
+        "24",
+        "SIMPLE_MEASURES_%07d" % n,
+        "by-build-date",
+        None,
+        "20130801",
+        "r",
+        "Firefox",
+        "Linüx",
+        "3.1",
+        "x",
+        50,
+    ]
+    return json.dumps([key, [[0, n % 9, *[0] * 48, n, -1, -1, -1, -1], 1, "20130801030201", ""]])
+
+
 TABLE = (
     Tool("resolve", FILTER, [], record, "no tab"),
     Tool("validate", FILTER, [], record, '{"id":'),
@@ -41,6 +61,7 @@ TABLE = (
     Tool("map", FILTER, ["count"], record, "no tab"),
     Tool("combine", AGGREGATE, ["count"], pair, '["a"', ("--memory", "16M")),
     Tool("reduce", SINK, ["count"], pair, '["a"'),
+    Tool("dashboard", SINK, ["--to", "{place}/site"], measured, '["a"', ("--memory", "16M")),
     Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
     Tool("sample", SOURCE, ["--no-histograms", "-n", "{n}"]),
     Tool("ls", QUERY, ["{place}/filled"]),
