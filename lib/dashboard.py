@@ -22,7 +22,7 @@ SIMPLE = "SIMPLE_MEASURES_"
 SIMPLE_SHAPE = {"kind": "exponential", "low": 1, "high": 30000, "n_buckets": 50}
 BOUNDS = definitions.exponential(1, 30000, 50)
 OLDEST = 60  # days from a build to the last submission of it that counts by submission date
-AHEAD = 1  # days that a build may be dated after its submission: some builders write their local time
+AHEAD = 366  # days that a build may be dated after its submission: a clock or a date given may be wrong
 MOST = 100_000  # sums at once, after which they should be handed on
 BUFFERED = 64  # arrays of one sum that are kept until they are added up
 LARGEST = 1 << 63  # beyond that nothing was measured, and sums of doubles could overflow
@@ -180,9 +180,9 @@ def day_of(text):
 
 
 def is_possible(built, submitted):
-    """Whether a build's date is one, and not after the submission's, if that is known.
+    """Whether a build's date is one, and not a year after the submission's, if that is known.
 
-    >>> is_possible("20130801", "20130731"), is_possible("20130803", "20130801"), is_possible("20131301", "UNKNOWN")
+    >>> is_possible("20130801", "20130731"), is_possible("29990801", "20130801"), is_possible("20131301", "UNKNOWN")
     (True, False, False)
     """
     build, submission = day_of(built), day_of(submitted)
