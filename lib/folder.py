@@ -12,6 +12,7 @@ from tel.errors import IOFailed, NotWhole, naming
 
 _OURS = re.compile(r".+-[0-9a-f]{16}")
 _STAGED = ".new-"
+_UNFINISHED = re.compile(r".+\.json\.\d+\.new")  # how streams.replace calls a file that it writes
 
 
 class Folder:
@@ -46,14 +47,16 @@ class Folder:
 
 
 class Lock:
-    """Held while somebody writes below a directory, which is made; what a killed writer left there is removed.
+    """Held while somebody writes in folders below a directory, which are made; what a killed writer left is removed.
 
     Raises NotWhole while another process holds it.
     """
 
-    def __init__(self, directory, root):
-        os.makedirs(root, exist_ok=True)
-        self._root, self._file = root, open(os.path.join(directory, ".lock"), "ab")
+    def __init__(self, directory, folders):
+        self._folders = folders
+        for path in folders:
+            os.makedirs(path, exist_ok=True)
+        self._file = open(os.path.join(directory, ".lock"), "ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -68,10 +71,13 @@ class Lock:
         self._file.close()
 
     def tidy(self):
-        """Remove folders that never appeared."""
-        for name in os.listdir(self._root):
-            if name.startswith(_STAGED):
-                shutil.rmtree(os.path.join(self._root, name))
+        """Remove folders and files that never appeared."""
+        for path in self._folders:
+            for name in os.listdir(path):
+                if name.startswith(_STAGED):
+                    shutil.rmtree(os.path.join(path, name))
+                elif _UNFINISHED.fullmatch(name):
+                    os.unlink(os.path.join(path, name))
 
 
 def expire(root, before, now, grace):
@@ -85,7 +91,7 @@ def expire(root, before, now, grace):
             continue
         if name in before:
             os.utime(path)
-        if time.time() - os.stat(path).st_mtime >= grace:
+        if max(time.time() - os.stat(path).st_mtime, 0) >= grace:
             leaving = os.path.join(root, f"{_STAGED}{name}")  # killed halfway, it must not be taken for a whole one
             os.rename(path, leaving)
             shutil.rmtree(leaving)

@@ -166,7 +166,7 @@ class Site:
 
         What was there stays for `grace` seconds. Raises NotWhole while another process does the same.
         """
-        with folder.Lock(self._directory, self._root):
+        with folder.Lock(self._directory, (self._root, self._data)):
             made, known = {}, {}
             for version, measures in self._by_version(pairs):
                 path = self._path(*version)
@@ -233,7 +233,6 @@ class Site:
         """Let the pointers point to the new folders, and remove old ones."""
         pointer = os.path.join(self._root, "versions.json")
         before = _before(pointer)
-        os.makedirs(self._data, exist_ok=True)
         for path, name in shown.items():
             folder.point(os.path.join(self._data, path), f"../../v7/{name}/{JUNE}")
         streams.replace(pointer, jsonl.dumps(shown))

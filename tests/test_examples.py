@@ -23,6 +23,7 @@ tel-persist --store store --batch b compact.ndjson > stored; tel-ls store > file
 one=store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812; mkdir -p $one; cp $(head -n 1 files) $one/b-001.v2.zst
 old=published/idle_daily/Firefox/release/23.0.1; mkdir -p $old
 head -n 40 export | gzip -c > $old/20130814063812.20130901.v2.log.0a1b.gz
+for day in yesterday today; do tel-map --files-from files dashboard | tel-reduce dashboard > $day; done
 for host in host1 host2; do tel-map --files-from files os-count > $host; done
 echo '{"version":1,"dimensions":[{"field_name":"reason","allowed_values":"*"}]}' > schema.json
 git init -q firefox; cd firefox; mkdir -p toolkit/components/telemetry
