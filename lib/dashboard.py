@@ -23,7 +23,7 @@ SIMPLE_SHAPE = {"kind": "exponential", "low": 1, "high": 30000, "n_buckets": 50}
 BOUNDS = definitions.exponential(1, 30000, 50)
 OLDEST = 60  # days from a build to the last submission of it that counts by submission date
 AHEAD = 366  # days that a build may be dated after its submission: a clock or a date given may be wrong
-MOST = 100_000  # sums at once, after which they should be handed on
+MOST = 20_000  # sums at once, after which they should be handed on
 BUFFERED = 64  # arrays of one sum that are kept until they are added up
 LARGEST = 1 << 63  # beyond that nothing was measured, and sums of doubles could overflow
 LONGEST = 200  # characters of a revision's URL
@@ -97,7 +97,12 @@ class Tally:
             if is_recent(build[:8], submitted):
                 days.append((BY_SUBMISSION, submitted))
             for (measure, key, buckets), (held, count) in sums.items():
-                value = [arrays.add_all(held), count, build, revision if not measure.startswith(SIMPLE) else ""]
+                value = [
+                    arrays.add_all(held) if len(held) > 1 else held[0],
+                    count,
+                    build,
+                    revision if not measure.startswith(SIMPLE) else "",
+                ]
                 for by, date in days:
                     yield (channel, version, measure, by, key, date, *path, buckets), value
         for reason, count in left_out.items():
@@ -205,6 +210,8 @@ def merged(values):
     >>> merged([[[1, 1, -1, -1, -1, -1], 1, "20130801", "a"], [[2, -1, -1, -1, -1, -1], 1, "20130802", "b"]])
     [[3, 1, -1, -1, -1, -1], 2, '20130802', 'b']
     """
+    if len(values) == 1:
+        return values[0]
     if values[0].__class__ is int:
         return sum(values)
     sums, counts, *newest = zip(*values)

@@ -139,17 +139,15 @@ class Spool:
     def add(self, *measure):
         """Keep a measure: its name, definition, bounds and rows (key, by, date, path, array, pings)."""
         self.paths.update(row[3] for row in measure[-1])
-        marshal.dump(measure, self._file)
+        data = marshal.dumps(measure)
+        self._file.write(len(data).to_bytes(8, "big") + data)
 
     def measures(self):
         """Yield the measures as they came."""
-        self._file.seek(0)
-        with self._file:
-            while True:
-                try:
-                    yield marshal.load(self._file)
-                except EOFError:
-                    return
+        with self._file as file:
+            file.seek(0)
+            while size := file.read(8):
+                yield marshal.loads(file.read(int.from_bytes(size, "big")))
 
 
 class Site:
