@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import functools
+import gzip
 import hashlib
 import http.server
 import json
@@ -17,6 +18,9 @@ import time
 
 import pytest
 from dashboards import V7, Expected, June, bounds_of, load
+from test_generations import MAIN_PINGS, NEAREST
+
+from repositories import plant
 
 V1 = pathlib.Path(__file__).with_name("v1_client.js")
 DAYS = {"20130901": (1, 160), "20131025": (2, 120)}  # submission date: seed and number of pings
@@ -537,6 +541,35 @@ def test_without_the_definitions_it_is_said(odd, tmp_path):
     assert all(name.startswith("SIMPLE_") for shown in V7(odd.path / "none").versions.values() for name, _ in shown)
     assert b"nowhere: cannot be listed" in odd.publish(odd.lines, "none", "--histograms", "nowhere", status=66).stderr
     shutil.rmtree(odd.path / "none")
+
+
+# Real pings.
+
+
+@pytest.mark.slow
+def test_real_pings_are_shown_as_they_are(corpus, run_tool, tmp_path):
+    """Of Firefox 23, 45, 60 and 153; what their definitions do not know is not shown."""
+    place = Place(tmp_path, run_tool)
+    plant(corpus, NEAREST, tmp_path / "h")
+    texts = [(corpus / "pings" / name).read_bytes() for name in ("telemetry1.ndjson", *MAIN_PINGS)]
+    bodies = gzip.decompress((corpus / "pings" / "firefox-153.ndjson.gz").read_bytes()).splitlines()
+    pings = [json.loads(text) for text in texts] + [json.loads(line)["body"] for line in bodies]
+    pings = [ping for ping in pings if "ver" in ping or ping["type"] in ("main", "first-shutdown")]
+    lines = "".join(f"{at}\t{json.dumps(ping)}\n" for at, ping in enumerate(pings)).encode()
+    convert = "tel-resolve --date 20261201 | tel-validate --rejects bad | tel-convert"
+    place.run("tel-chain", f"{convert} | tel-persist --no-sync --store store --batch b", stdin=lines)
+    files = place.run("tel-ls", "store").stdout.decode().split()
+    place.publish(place.reduced(files))
+    v7, expected = V7(tmp_path / "site"), Expected((ping, "20261201") for ping in pings)
+    for version, measures in list(expected.versions.items()):
+        for name in list(measures):
+            if name not in v7.versions[version]:
+                del measures[name]
+    assert_shows(v7, expected)
+    June(tmp_path / "site", v7)
+    assert {"release/23", "beta/45", "nightly/60", "esr/153"} <= v7.versions.keys()
+    assert sum(key is not None for measures in v7.versions.values() for _, key in measures) > 40
+    assert sum(key is None for measures in v7.versions.values() for _, key in measures) > 1000
 
 
 # What was shown is replaced at once, or not at all.
