@@ -16,14 +16,11 @@ _UNFINISHED = re.compile(r".+\.json\.\d+\.new")  # how streams.replace calls a f
 
 
 class Folder:
-    """A new folder below a root, not there for readers until `appear`; its files are JSON.
-
-    Raises IOFailed where it cannot be written.
-    """
+    """A new folder below a root for what has a name in two parts, a/b; its files, JSON, are seen after `appear`."""
 
     def __init__(self, root, name):
-        self._root, self._name, self._digest = root, name, hashlib.sha256()
-        self._path = os.path.join(root, f"{_STAGED}{name}")
+        self._root, self._name, self._digest = root, name.replace("/", "-"), hashlib.sha256()
+        self._path = os.path.join(root, _STAGED + name.replace("/", "~~"))  # as no other name is
         os.makedirs(self._path)
 
     def write(self, name, value):

@@ -32,7 +32,16 @@ class Row:
             array, self.pings, *newest = value
             self.version, self.path, self.newest = (channel, version), tuple(path), tuple(newest)
             self.array = arrays.checked(self.measure, arrays.finish(array))
-            texts = (channel, version, self.measure, self.by, self.date, *path, *newest, self.key or "")
+            texts = (
+                channel,
+                version,
+                self.measure,
+                self.by,
+                self.date,
+                *path,
+                *newest,
+                "" if self.key is None else self.key,
+            )
             good = all(text.__class__ is str for text in texts) and self.pings.__class__ is int and self.pings > 0
             good = good and len(path) == len(LEVELS) and len(newest) == 2 and self.by in FORMS
             good = good and dashboard.day_of(self.date) and self.buckets + arrays.STATISTICS == len(self.array)
@@ -168,7 +177,8 @@ class Site:
             made, known = {}, {}
             for version, measures in self._by_version(pairs):
                 path = self._path(*version)
-                made[path] = self._folder(path, measures, known)
+                new = self._folder(path, measures, known)
+                made.update({path: new} if new else {})
             os.sync()  # a folder is on disk before it can be taken for a whole one
             shown = {path: new.appear() for path, new in made.items()}
             self._show(shown, known, grace)
@@ -195,20 +205,25 @@ class Site:
         return True
 
     def _folder(self, path, measures, known):
-        """The Folder of a version, staged; its definitions are added to those known."""
-        spool, made = Spool(), folder.Folder(self._root, path.replace("/", "-"))
+        """The Folder of a version, staged, None if it has no measure; its definitions are added to those known."""
+        spool = Spool()
         for name, rows in measures:
             kinds = {}
             for row in rows:
                 kinds.setdefault(row.key is None, []).append(row)
             for some in kinds.values():
                 self._spool(spool, name, some)
-        filters, measured = Filters(spool.paths), names.Names()
+        if not spool.paths:
+            return None
+        filters, measured, made = Filters(spool.paths), names.Names(), folder.Folder(self._root, path)
         plain, keyed, used = {}, {}, {}
         for name, definition, bounds, rows in spool.measures():
             name = measured.of(name)
             if rows[0][0] is None:
-                plain[name], used[name] = definition, sorted({filters.ids[row[3]] for row in rows})
+                plain[name], used[name] = (
+                    definition,
+                    sorted({filters.ids[row[3]] for row in rows if row[1] == BY_BUILD}),
+                )
                 write_plain(made, name, bounds, days(rows, filters.ids))
             else:
                 keyed[name] = definition

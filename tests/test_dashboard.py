@@ -617,6 +617,28 @@ def test_a_version_that_is_gone_leaves_no_pointer(alone):
     assert sorted(os.listdir(site / "data")) == ["Histograms.json", "versions.json"]
 
 
+def test_versions_of_like_names_are_apart(alone):
+    names = (b'"a-b", "c"', b'"a", "b-c"', b'"X", "1"', b'"x", "1"', b'"a/b", "."')
+    lines = [line_of("1", count=at).replace(b'"nightly", "1"', name) for at, name in enumerate(names)]
+    assert len(alone.publish(b"".join(lines), "site", "--partial").stdout.split()) == 5
+    shown = V7(alone.path / "site")
+    assert {"a-b/c", "a/b-c", "X/1"} < shown.versions.keys()
+    assert len({name.lower().split("/")[0] for name in shown.versions}) == 5
+    assert sorted(row[0] for measures in shown.versions.values() for row in rows_of(measures)) == [0, 1, 2, 3, 4]
+    June(alone.path / "site", shown)
+
+
+def test_a_version_of_which_nothing_can_be_shown_is_not(alone):
+    done = alone.publish(line_of("1") + line_of("2", "UNDEFINED"), "site", "--partial")
+    assert list(V7(alone.path / "site").versions) == ["nightly/1"] and b"1 no_definition" in done.stderr
+
+
+def test_it_ends_a_chain(odd):
+    odd.run("tel-chain", f"tel-map dashboard {' '.join(odd.files)} | tel-reduce dashboard | tel-dashboard --to chained")
+    assert files_of(odd.path / "chained") == files_of(odd.path / "site")
+    shutil.rmtree(odd.path / "chained")
+
+
 def test_two_do_not_write_at_once(alone):
     site = alone.path / "site"
     alone.publish(line_of("1"), site, "--partial")
