@@ -13,6 +13,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -23,6 +24,7 @@ from test_generations import MAIN_PINGS, NEAREST
 from repositories import plant
 
 V1 = pathlib.Path(__file__).with_name("v1_client.js")
+PEAK = pathlib.Path(__file__).with_name("peak.py")
 DAYS = {"20130901": (1, 160), "20131025": (2, 120)}  # submission date: seed and number of pings
 
 
@@ -714,3 +716,17 @@ def test_a_full_disk_publishes_nothing(alone):
     )
     assert done.returncode == 74 and b"File too large" in done.stderr
     assert list((alone.path / "site" / "v7").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_measures(alone):
+    """Held whole, the lines of the larger tree take 20 MiB more."""
+    peaks = []
+    for number in (200, 2000):
+        lines = b"".join(line_of(str(n % 9), f"SIMPLE_MEASURES_{m}") for m in range(number) for n in range(10))
+        words = ("tel-dashboard", "--to", "site", "--partial", "--memory", "4M", "--grace", "0")
+        done = alone.run_tool(sys.executable, PEAK, alone.path / "peak", *words, stdin=lines, cwd=alone.path)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int((alone.path / "peak").read_text()))
+    assert peaks[1] < peaks[0] + (8 << 10)
+    assert sum(map(len, V7(alone.path / "site").versions.values())) == 9 * 2000
