@@ -729,4 +729,4 @@ def test_memory_does_not_grow_with_the_measures(alone):
         assert done.returncode == 0, done.stderr
         peaks.append(int((alone.path / "peak").read_text()))
     assert peaks[1] < peaks[0] + (8 << 10)
-    assert sum(map(len, V7(alone.path / "site").versions.values())) == 9 * 2000
+    assert all(len(load(path)) == 2000 for path in (alone.path / "site" / "v7").glob("*/histograms.json"))
