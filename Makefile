@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: .venv/installed ## run the main job on generated pings, in demo/
+demo: .venv/installed .venv/charts ## run the main job on generated pings, in demo/
 	@pipelines/demo demo
 
 test: .venv/tested ## set up, install missing system programs where possible, run all tests
@@ -88,9 +88,13 @@ clean: ## remove what the other targets made
 	@rm -rf build *.egg-info
 	@touch $@
 
-.venv/tested: .venv/installed
+# What the page of tel[dashboard] needs of Bokeh are its scripts, and nothing that Bokeh depends on.
+.venv/charts: .venv/made
+	$(BIN)/python -m pip -q install --no-deps 'bokeh>=3'
+	@touch $@
+
+.venv/tested: .venv/installed .venv/charts
 	@test -e .venv/test-packages || $(BIN)/python -m pip -q install pytest hypothesis mercurial msgspec confluent-kafka "aiohttp>=3.14;python_version>='3.10'" brotli ruff
-	@test -e .venv/test-packages || $(BIN)/python -m pip -q install --no-deps 'bokeh>=3'
 	@touch .venv/test-packages $@
 
 .PHONY: help demo test test-firefox check lint man browser bench accept install dist clean

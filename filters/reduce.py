@@ -6,7 +6,8 @@ Usage:
 Reads lines ["key",value] of tel-map or tel-combine, from any number of hosts one after another, and prints the
 answer of the job's reduce, sorted by key. Nothing is printed unless the input was whole: the lines read are those that
 its end records vouch for, and, with --inputs, exactly the files of a list were mapped. What memory cannot hold is
-sorted by sort(1), whose temporary files are in TMPDIR; the answer is the same.
+sorted by sort(1), whose temporary files are in TMPDIR; the answer is the same. That of a job whose answers add up, as
+dashboard's do, ends with an end record, and can be reduced with others again.
 
 Options:
   --inputs LIST       Demand that exactly the files of LIST, one a line, were
@@ -41,13 +42,19 @@ def work(run):
     memory = options.size("--memory")
     parse = pairs.parse_tab if options["--tab"] else pairs.parse_pair
     table = mapreduce.gather(run.all_lines(named=False), spec, memory, parse)
-    missing = _heard(run).missing
+    heard = _heard(run)
     said = mapreduce.reduce(table, spec)
     separators = None if format else spec.answer.separators
-    pieces = answer.pieces(said, format or "ndjson", separators, missing)
-    run.stats.written, blocks = answer.held_back(pieces, memory)
-    for block in blocks:
-        run.out.write(block)
+    pieces = answer.pieces(said, format or "ndjson", separators, heard.missing)
+    run.stats.written, lines = answer.held_back(pieces, memory)
+    for line in lines:
+        if line.endswith(b"\n"):
+            run.out.line(line[:-1])
+        else:  # what ends it is the job's own
+            run.out.write(line)
+    if spec.merges and not separators and format in (None, "ndjson"):
+        for line in run.vouched(once=True, **heard.fields()):
+            run.out.line(line)
 
 
 def _heard(run):

@@ -6,7 +6,6 @@ from tel.job import Text
 from tel.pairs import pair_line, said
 
 FORMATS = ("ndjson", "tsv", "csv")
-BLOCK = 1 << 16
 
 
 def pieces(answer, format, separators=None, missing=()):
@@ -78,7 +77,7 @@ _WRITERS = dict(zip(FORMATS, (_ndjson, _tsv, _csv)))
 
 
 def held_back(parts, memory):
-    """(how many there are, an iterable of their bytes) of byte strings, when the last of them is made.
+    """(how many there are, an iterable of their lines) of byte strings, when the last of them is made.
 
     None comes out if one fails; beyond `memory` bytes a file holds them.
     """
@@ -90,4 +89,4 @@ def held_back(parts, memory):
             file.write(part)
             count += 1
         file.seek(0)
-    return count, iter(lambda: file.read(BLOCK), b"")
+    return count, iter(file.readline, b"")

@@ -129,8 +129,11 @@ def _together(column):
             parts.append(value)
     if not parts:
         return ABSENT
-    whole = sum(part for part in parts if part.__class__ is int)
+    integers = [part for part in parts if part.__class__ is int]
     floats = [part for part in parts if part.__class__ is float]
+    if len(integers) + len(floats) < len(parts):
+        raise ValueError("a statistic that is no number")
+    whole = sum(integers)
     exact = ([whole] if whole or not floats else []) + (exactly(floats) if floats else [])
     return exact[0] if len(exact) == 1 and exact[0] != ABSENT else exact
 

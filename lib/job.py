@@ -79,6 +79,8 @@ class AnswerContext(Context):
 class Job:
     """A job of the full form; `combines`, `reduces`: whether it does, `reads`: what its map is given.
 
+    `merges`: whether its answer can be combined and reduced with others again, and so has an end record.
+
     Raises UsageError for too few parameters, or params that the job does not know: it may name those it needs in a
     list PARAMETERS, and those it knows, with their defaults, in a dict DEFAULTS.
     """
@@ -94,6 +96,7 @@ class Job:
         self.answer.parameters, self.answer.params = self.context.parameters, self.context.params
         self._check_form()
         self.combines, self.reduces = script.has("combine"), script.has("reduce")
+        self.merges = names.get("MERGES") is True
         if script.has("setup"):
             _set_up(script, self.context)
 

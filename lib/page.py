@@ -25,17 +25,17 @@ PARTS = (
 LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
 
 
-def write(directory):
-    """Write index.html, dashboard.js, dashboard.css and the chart library's scripts into a directory that is there.
-
-    Raises UsageError where the chart library is not installed, IOFailed where a file cannot be written.
-    """
-    for name, data in files().items():
+def write(directory, files):
+    """Write a page's files {name: bytes} into a directory that is there. Raises IOFailed."""
+    for name, data in files.items():
         streams.replace(os.path.join(directory, name), data)
 
 
 def files():
-    """{name: bytes} of the page's files. Raises UsageError where the chart library is not installed."""
+    """{name: bytes} of a page: index.html, dashboard.js, dashboard.css and the scripts of the chart library.
+
+    Raises UsageError where that is not installed.
+    """
     return {
         **_library(),
         "dashboard.css": _source("dashboard.css"),

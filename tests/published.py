@@ -179,4 +179,4 @@ if __name__ == "__main__":
     from tel import page
 
     large(sys.argv[1])
-    page.write(sys.argv[1])
+    page.write(sys.argv[1], page.files())

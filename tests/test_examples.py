@@ -29,7 +29,9 @@ tel-map --files-from files histograms | tel-reduce histograms > sums
 one=store/20130901/idle-daily/Firefox/release/23.0.1/20130814063812; mkdir -p $one; cp $(head -n 1 files) $one/b-001.v2.zst
 old=published/idle_daily/Firefox/release/23.0.1; mkdir -p $old
 head -n 40 export | gzip -c > $old/20130814063812.20130901.v2.log.0a1b.gz
-tel-resolve --date 20130901 --rejects rejects.ndjson export > none; for host in host1 host2; do tel-map --files-from files os-count > $host; done
+tel-resolve --date 20130901 --rejects rejects.ndjson export > none
+for day in yesterday today; do tel-map --files-from files dashboard | tel-reduce dashboard > $day; done
+for host in host1 host2; do tel-map --files-from files os-count > $host; done
 echo '{"version":1,"dimensions":[{"field_name":"reason","allowed_values":"*"}]}' > schema.json
 mkdir spool; cp $CASES/spool/* spool; cp $CASES/packed/telemetry.log .
 git init -q firefox; cd firefox; mkdir -p toolkit/components/telemetry

@@ -36,11 +36,27 @@ def own_job(place, text):
     return str(place / "own.py")
 
 
-@given(st.lists(rows, max_size=12), st.randoms(use_true_random=False), st.integers(0, 3), st.sampled_from([0, 2000]))
+def histogram_line(counts, statistics, _):
+    return pair_line(["beta", "1", "A", 2], counts + statistics)
+
+
+def measure_line(counts, statistics, build):
+    """A line of the job dashboard, of one of a few keys."""
+    key = ["beta", "1", "A", "by-build-date", None, "20130801", "r", "a", f"OS {build % 2}", "1", "x", 2]
+    return pair_line(key, [counts + statistics, 1 + build, f"2013080{build}", f"revision {build % 3}"])
+
+
+@pytest.mark.parametrize("name, line", [("histograms", histogram_line), ("dashboard", measure_line)])
+@given(
+    st.lists(st.tuples(rows, st.integers(1, 9)), max_size=12),
+    st.randoms(use_true_random=False),
+    st.integers(0, 3),
+    st.sampled_from([0, 2000]),
+)
 @settings(deadline=None)
-def test_any_order_and_grouping_gives_the_same_bytes(rows, chance, times, memory):
-    chosen = job.load("histograms")
-    lines = [pair_line(["beta", "1", "A", 2], counts + statistics) for counts, statistics in rows]
+def test_any_order_and_grouping_gives_the_same_bytes(name, line, rows, chance, times, memory):
+    chosen = job.load(name)
+    lines = [line(*row, build) for row, build in rows]
     expected = reduced(lines, chosen)
     for _ in range(times):
         chance.shuffle(lines)
@@ -48,6 +64,15 @@ def test_any_order_and_grouping_gives_the_same_bytes(rows, chance, times, memory
         parts = [lines[start:end] for start, end in zip([0, *cuts], [*cuts, len(lines)])]
         lines = [line for part in parts for line in combined(part, chosen, memory)]
     assert reduced(lines, chosen) == expected
+
+
+def test_the_answer_of_a_job_that_adds_up_can_be_reduced_again():
+    chosen = job.load("dashboard")
+    lines = [measure_line([at, 1], [at, 0.1 * at, 1e16, -1, -1], at % 9) for at in range(40)]
+    expected = reduced(lines, chosen)
+    for cut in (0, 1, 13, 39):
+        assert reduced([*reduced(lines[:cut], chosen), *reduced(lines[cut:], chosen)], chosen) == expected
+    assert reduced(expected, chosen) == expected
 
 
 @given(st.lists(st.lists(statistics, min_size=5, max_size=5), min_size=1, max_size=6))

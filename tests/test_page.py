@@ -61,7 +61,7 @@ def served(tmp_path_factory, make):
     place = root.joinpath(*PLACE.strip("/").split("/"))
     place.mkdir(parents=True)
     tree = make(place)
-    page.write(place)
+    page.write(place, page.files())
     server = serve(root)
     yield tree, place, f"http://127.0.0.1:{server.server_address[1]}{PLACE}"
     server.shutdown()
@@ -181,17 +181,17 @@ def assert_summary(view, seen, percents=(25, 50, 75), column=0):
 def test_a_page_without_its_library_is_a_usage_error(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
-        page.write(tmp_path)
+        page.write(tmp_path, page.files())
     assert "tel[dashboard]" in caught.value.cure and not list(tmp_path.iterdir())
 
 
 def test_a_page_needs_its_folder(tmp_path):
     with pytest.raises(IOFailed):
-        page.write(tmp_path / "missing")
+        page.write(tmp_path / "missing", page.files())
 
 
 def test_a_page_is_four_files(tmp_path):
-    page.write(tmp_path)
+    page.write(tmp_path, page.files())
     assert {path.name for path in tmp_path.iterdir()} == {"dashboard.css", "dashboard.js", "index.html", *page.LIBRARY}
     own = b"".join((tmp_path / name).read_bytes() for name in ("index.html", "dashboard.js", "dashboard.css"))
     assert b"http:" not in own and b"https:" not in own and b"innerHTML" not in own

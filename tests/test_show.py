@@ -33,7 +33,9 @@ def test_percentiles_are_interpolated_within_buckets():
             counts[made.randrange(len(counts))] += 1
             seen = published.Seen([(counts, 0, 1)], layout.bounds, kind)
             for percent in (5, 50, 99.9):
-                value, open = percentiles.of(layout.bounds, counts, [Fraction(str(percent)) / 100], definition.ranged)[0]
+                value, open = percentiles.of(layout.bounds, counts, [Fraction(str(percent)) / 100], definition.ranged)[
+                    0
+                ]
                 assert value == pytest.approx(seen.percentile(percent))
                 assert open == (seen.ranged and value == layout.bounds[-1] and counts[-1] > 0)
 

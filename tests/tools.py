@@ -6,6 +6,7 @@ As a program, `tools.py NAME N` prints N lines of good input for a tool, and the
 import atexit
 import contextlib
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -43,6 +44,25 @@ def summed(n):
     return '[["é-%07d","A_FLAG",3],[1,2,0,2,-1,-1,-1,-1]]' % n
 
 
+def measured(n):
+    """A line of the job dashboard, of a measure that needs no definitions."""
+    key = [
+        "nightly",
+        "24",
+        "SIMPLE_MEASURES_%07d" % n,
+        "by-build-date",
+        None,
+        "20130801",
+        "r",
+        "Firefox",
+        "Linüx",
+        "3.1",
+        "x",
+        50,
+    ]
+    return json.dumps([key, [[0, n % 9, *[0] * 48, n, -1, -1, -1, -1], 1, "20130801030201", ""]])
+
+
 TABLE = (
     Tool("resolve", FILTER, [], record, "no tab"),
     Tool("validate", FILTER, [], record, '{"id":'),
@@ -50,6 +70,7 @@ TABLE = (
     Tool("map", FILTER, ["count"], record, "no tab"),
     Tool("combine", AGGREGATE, ["count"], pair, '["a"', ("--memory", "16M")),
     Tool("reduce", SINK, ["count"], pair, '["a"'),
+    Tool("dashboard", SINK, ["--to", "{place}/site"], measured, '["a"', ("--memory", "16M")),
     Tool("persist", SINK, ["--store", "{place}/store", "--batch", "b"], record, '{"id":', ("--memory", "16M")),
     Tool("kafka", SOURCE, ["--brokers", "{brokers}", "--topic", "{topic}", "--until-end"], reads=3),
     Tool("show", VIEW, ["--histograms", f"{CASES}/histograms"], summed, '["a"'),
