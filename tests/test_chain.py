@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pathlib
+import platform
 import random
 import re
 import shutil
@@ -569,3 +570,26 @@ def test_memory_does_not_grow_with_the_input(options, tmp_path):
         return int((tmp_path / "peak").read_text())
 
     assert peak(200_000) <= peak(20_000) + SLACK
+
+
+FAULTS = """
+import resource, sys
+sys.path[:0] = {path!r}
+from tel import heap
+if {held}:
+    heap.hold()
+for _ in range(30):
+    blocks = [bytes(100_000) for _ in range(100)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def test_memory_that_is_freed_is_not_fetched_anew():
+    def faults(held):
+        code = FAULTS.format(path=[path for path in sys.path if path], held=held)
+        return int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout)
+
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    assert faults(True) * 2 < faults(False)
