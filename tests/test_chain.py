@@ -34,7 +34,7 @@ ALL = f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 | tel-convert --rejec
 SHARED = ("resolve", "validate", "convert", "persist")
 
 # A chain's code in a process of its own, with blocks so small that workers share even little input.
-CHAIN = f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import slots; slots.BLOCK = {BLOCK}; "
+CHAIN = f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import ranges, slots; slots.BLOCK = {BLOCK}; ranges.LINES = 2000; "
 CHAIN += "sys.argv[0] = 'tel-chain'; from tel.filters.chain import main; sys.exit(main())"
 
 
@@ -69,6 +69,7 @@ def place(tmp_path_factory):
     keep("bad", bad)
     keep("naked", naked)
     keep("late", naked + b"bad\n" + naked)
+    keep("blank", naked + b"\n" * 15000 + naked)
     keep("empty", b"")
     keep("ended", tools.end(0))
     keep("misfit", naked + tools.end(99))
@@ -200,7 +201,7 @@ def test_whatever_goes_out(given, place):
     compare(ALL.rpartition(" | ")[0], place, given)
 
 
-@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut".split())
+@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut blank".split())
 def test_whatever_is_in_a_file_that_is_named(given, place):
     compare(f"{RESOLVE} --rejects r0 --max-line 60000 {{place}}/{given} {{place}}/bad | {PERSIST}", place, "empty")
 
@@ -216,6 +217,7 @@ def test_whatever_is_in_a_file_that_is_named(given, place):
     (f"{RESOLVE} | tel-validate - | tel-convert", "good"),
     (f"{RESOLVE} --max-line 100K", "large"),
     (f"{RESOLVE} --rejects r0 --max-line 900000G | tel-validate --rejects r1 | {PERSIST}", "bad"),
+    (f"{RESOLVE} --rejects r0 --max-line 900000G {{place}}/bad - | {PERSIST} --rejects r1", "blank"),
     (f"{RESOLVE} | {RESOLVE}", "naked"),
     (f"{RESOLVE} | tel-convert | tel-convert --expand | tel-validate", "good"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "bad"),
