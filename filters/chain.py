@@ -18,9 +18,10 @@ chain with status 75, and nothing is stored.
 
 Options:
   -j N, --jobs N      Share the work of tel-resolve, tel-validate,
-                      tel-convert and a last tel-persist among N processes;
-                      this one reads, counts, compresses in N threads, and
-                      writes [default: 1].
+                      tel-convert and a last tel-persist among N processes,
+                      which read plain files, too; this one reads all else,
+                      counts, writes, and compresses in N threads
+                      [default: 1].
   -k, --keep-order    Hand on what N processes make in the order of the input;
                       tel-persist always gets it so.
   --help              Print this text.

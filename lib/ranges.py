@@ -6,7 +6,7 @@ from tel import slots
 from tel.ends import PREFIX
 from tel.streams import STDIN
 
-FEWEST = 4  # ranges that a file must have
+FEWEST, LINES = 4, 1 << 13  # ranges that a file must have, and lines that a range may have
 SEARCHED = 1 << 16  # bytes that are read at once to find the end of a line
 
 
@@ -27,11 +27,11 @@ class Range:
         self._name, self._path, self._file = source.name, source.path, source.identity
 
     def pairs(self, _slots):
-        """Yield the (where, line) pairs. Raises NotSimple for end records and lines too long, OSError."""
+        """Yield the (where, line) pairs. Raises NotSimple for end records, lines too long, too many lines; OSError."""
         data, at, number = self._read(), 0, 1
         while at < len(data):
             end = data.find(b"\n", at)
-            if end - at > self._limit or data.startswith(PREFIX, at):
+            if end - at > self._limit or number > LINES or data.startswith(PREFIX, at):
                 raise NotSimple
             yield f"{self._name}:{number}", data[at:end]
             at, number = end + 1, number + 1

@@ -10,7 +10,7 @@ from array import array
 from tel.ends import PREFIX
 from tel.streams import Overlong, overlong
 
-BLOCK = 1 << 20  # bytes of lines that a worker is given at once
+BLOCK, LINES = 1 << 20, 512  # bytes, and lines, that a worker is given at once: told in so few words that no pipe fills
 
 
 class Slot:
@@ -99,6 +99,11 @@ class Block:
         self.sizes.append(size)
         self.size += size
 
+    @property
+    def is_full(self):
+        """Whether no other line is to come."""
+        return self.size > BLOCK or len(self.sizes) >= LINES
+
     def pairs(self, slots):
         """Yield the (where, line) pairs."""
         for number, line in enumerate(kept(slots[self.slot], 0, self.sizes), self.number):
@@ -150,7 +155,7 @@ class Intake:
 
     def _room(self):
         """The slot that the next line goes to."""
-        if self._block and self._block.size > BLOCK:
+        if self._block and self._block.is_full:
             self.give()
         if self._block is None:
             self._block = Block(self._free())

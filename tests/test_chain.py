@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pathlib
+import platform
 import random
 import re
 import shutil
@@ -33,7 +34,7 @@ ALL = f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 | tel-convert --rejec
 SHARED = ("resolve", "validate", "convert", "persist")
 
 # A chain's code in a process of its own, with blocks so small that workers share even little input.
-CHAIN = f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import slots; slots.BLOCK = {BLOCK}; "
+CHAIN = f"import sys; sys.path[:0] = {[path for path in sys.path if path]!r}; from tel import ranges, slots; slots.BLOCK = {BLOCK}; ranges.LINES = 2000; "
 CHAIN += "sys.argv[0] = 'tel-chain'; from tel.filters.chain import main; sys.exit(main())"
 
 
@@ -68,6 +69,7 @@ def place(tmp_path_factory):
     keep("bad", bad)
     keep("naked", naked)
     keep("late", naked + b"bad\n" + naked)
+    keep("blank", naked + b"\n" * 15000 + naked)
     keep("empty", b"")
     keep("ended", tools.end(0))
     keep("misfit", naked + tools.end(99))
@@ -199,7 +201,7 @@ def test_whatever_goes_out(given, place):
     compare(ALL.rpartition(" | ")[0], place, given)
 
 
-@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut".split())
+@pytest.mark.parametrize("given", "good bad naked streams half late long records odd mixed large gz cut blank".split())
 def test_whatever_is_in_a_file_that_is_named(given, place):
     compare(f"{RESOLVE} --rejects r0 --max-line 60000 {{place}}/{given} {{place}}/bad | {PERSIST}", place, "empty")
 
@@ -215,6 +217,7 @@ def test_whatever_is_in_a_file_that_is_named(given, place):
     (f"{RESOLVE} | tel-validate - | tel-convert", "good"),
     (f"{RESOLVE} --max-line 100K", "large"),
     (f"{RESOLVE} --rejects r0 --max-line 900000G | tel-validate --rejects r1 | {PERSIST}", "bad"),
+    (f"{RESOLVE} --rejects r0 --max-line 900000G {{place}}/bad - | {PERSIST} --rejects r1", "blank"),
     (f"{RESOLVE} | {RESOLVE}", "naked"),
     (f"{RESOLVE} | tel-convert | tel-convert --expand | tel-validate", "good"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "bad"),
@@ -569,3 +572,26 @@ def test_memory_does_not_grow_with_the_input(options, tmp_path):
         return int((tmp_path / "peak").read_text())
 
     assert peak(200_000) <= peak(20_000) + SLACK
+
+
+FAULTS = """
+import resource, sys
+sys.path[:0] = {path!r}
+from tel import heap
+if {held}:
+    heap.hold()
+for _ in range(30):
+    blocks = [bytes(100_000) for _ in range(100)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def test_memory_that_is_freed_is_not_fetched_anew():
+    def faults(held):
+        code = FAULTS.format(path=[path for path in sys.path if path], held=held)
+        return int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout)
+
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    assert faults(True) * 2 < faults(False)
