@@ -387,7 +387,7 @@ def test_what_is_not_taken_is_an_error(run_tool):
 
 def test_a_producer_that_may_not_send_says_so(cluster, topic, run_tool):
     cluster.do("refuse", INIT_PRODUCER_ID, NOT_AUTHORIZED, 1)
-    done = run_tool("tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, stdin=b"a\tb\n")
+    done = run_tool("tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, "--timeout", "9", stdin=b"a\tb\n")
     assert done.returncode == 74 and b"cannot be sent: " in done.stderr and b"authorization" in done.stderr.lower()
 
 
