@@ -21,8 +21,8 @@ from tel.store import Store
 
 tools.put_on_path()
 
-PINGS = int(os.environ.get("TEL_KAFKA_PINGS", "5000"))  # of the test that kills: 100000 takes some minutes
-KILLS = int(os.environ.get("TEL_KAFKA_KILLS", "12"))
+PINGS = int(os.environ.get("TEL_KAFKA_PINGS", "4000"))  # of the test that kills: 100000 takes some minutes
+KILLS = int(os.environ.get("TEL_KAFKA_KILLS", "10"))
 PARTITIONS = 6
 AHEAD = 4000  # messages that a producer may be ahead in a partition: the mock cluster keeps few
 PING = b'{"ver":1,"info":{"reason":"idle-daily","appName":"Firefox"}}'
@@ -329,7 +329,7 @@ def test_a_topic_that_was_made_anew_is_refused(cluster, topic, kafka, tmp_path, 
     store = tmp_path / "store"
     assert run_tool("tel-persist", "--store", store, stdin=json.dumps(end).encode()).returncode == 0
     cluster.send(topic, pings(3))
-    done = kafka(topic, "--resume", store, "--on-gap", "skip")
+    done = kafka(topic, "--resume", store, "--on-gap", "skip", "--timeout", "1")
     assert done.returncode == 65 and b"ends at 3: it was made anew" in done.stderr
 
 
@@ -387,7 +387,9 @@ def test_what_is_not_taken_is_an_error(run_tool):
 
 def test_a_producer_that_may_not_send_says_so(cluster, topic, run_tool):
     cluster.do("refuse", INIT_PRODUCER_ID, NOT_AUTHORIZED, 1)
-    done = run_tool("tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, "--timeout", "9", stdin=b"a\tb\n")
+    done = run_tool(
+        "tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, "--timeout", "9", stdin=b"a\tb\n"
+    )
     assert done.returncode == 74 and b"cannot be sent: " in done.stderr and b"authorization" in done.stderr.lower()
 
 
