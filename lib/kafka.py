@@ -239,9 +239,11 @@ class Batch:
                 break
             for event in self.topic.events():
                 heard = now
+                if self._taken >= self.bounds.records:
+                    break  # an end of a partition that may follow lies behind messages that are left
                 if event.error():
                     self._meet(event, waiting)
-                elif self._taken < self.bounds.records:
+                else:
                     waiting.add(event.partition())
                     yield from self._fresh(event)
             if waiting and now - heard > self.topic.timeout:

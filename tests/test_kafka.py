@@ -589,3 +589,15 @@ def test_offsets_without_a_message_are_absent():
     (held,) = batch.told()["positions"]
     assert (held["first"], held["next"], held["records"], held["empty"], held["absent"]) == (2, 12, 2, 1, 7)
     assert positions.of([batch.told()]) == [held]
+
+
+def test_messages_behind_the_bound_are_left_though_the_end_is_in_sight():
+    client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
+    from tel import kafka
+
+    end = Event(12, code=client.KafkaError._PARTITION_EOF)
+    for bounds in kafka.Bounds(2, 60), kafka.Bounds(2, 60, until_end=True):
+        batch = kafka.Batch(Holed(Event(4), Event(5), Event(6), end), {0: 2}, bounds)
+        for event in batch.messages():
+            batch.take(event, "records")
+        assert batch.told()["positions"][0]["next"] == 6
