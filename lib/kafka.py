@@ -300,7 +300,12 @@ class Batch:
         """What the end record says of the batch."""
         return {positions.FIELD: [position.told() for position in self.positions.values()]}
 
-    def account(self, stats):
+    def ended(self, stats):
+        """What the end record says, once all has been read; Stats are told."""
+        self._account(stats)
+        return self.told()
+
+    def _account(self, stats):
         """Tell Stats what the batch holds that is no record, and how far its partitions go on behind it."""
         empty, lag, reached, lost = 0, [], [], 0
         for number, position in self.positions.items():

@@ -206,6 +206,21 @@ def test_without_the_package_it_says_what_to_install(cluster, topic, run_tool, t
     assert done.returncode == 2 and b"tel[kafka]" in done.stderr
 
 
+def test_a_chain_may_begin_with_it(cluster, topic, run_tool, tmp_path):
+    cluster.send(topic, pings(30))
+    read = f"tel-kafka --brokers {cluster.brokers} --topic {topic} --max-records 20 --metrics {tmp_path}/prom"
+    for number, after in ((20, 20), (10, 30)):
+        more = (
+            f"--resume {tmp_path}/store --until-end | tel-resolve | tel-convert | tel-persist --store {tmp_path}/store"
+        )
+        done = run_tool("tel-chain", f"{read} {more}")
+        assert done.returncode == 0, done.stderr
+        lines = (tmp_path / "prom").read_text().splitlines()
+        assert f'tel_records_written_total{{tool="tel-kafka"}} {number}' in lines
+        assert f'tel_kafka_lag{{tool="tel-kafka",topic="{topic}",partition="0"}} {30 - after}' in lines
+    assert account(tmp_path / "store")[0][0] == 30
+
+
 def test_metrics_tell_the_lag(cluster, topic, kafka, tmp_path):
     cluster.send(topic, pings(30))
     kafka(topic, "--max-records", "7", "--metrics", tmp_path / "prom")
