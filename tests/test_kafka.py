@@ -462,16 +462,30 @@ class Chaos(threading.Thread):
 
 
 class Sending(threading.Thread):
-    """Sends messages, some bad or empty, never too far ahead of a store."""
+    """Sends messages, some bad or empty, never too far ahead of a store.
+
+    None is sent twice, or it could be there twice: what a broker does not acknowledge may be there or not. `counts` and
+    `good` are of those that are, `doubtful` are the others.
+    """
 
     def __init__(self, cluster, topic, number, store):
         super().__init__()
         self._cluster, self._topic, self._number, self._store = cluster, topic, number, store
-        self.sent, self.good, self.counts = False, [], [collections.Counter() for _ in range(PARTITIONS)]
+        self.sent, self.good, self.doubtful, self._kinds = False, set(), set(), {}
+        self._handed, self.counts = [0] * PARTITIONS, [collections.Counter() for _ in range(PARTITIONS)]
 
     def run(self):
-        self._cluster.send(self._topic, self._messages())
+        self._cluster.send(self._topic, self._messages(), self._hear, **{"message.send.max.retries": 0})
         self.sent = True
+
+    def _hear(self, error, message):
+        id = message.key().decode()
+        kind = self._kinds.pop(id)
+        if error:
+            self.doubtful.add(id)
+        else:
+            self.counts[message.partition()][kind] += 1
+            self.good.update({id} if kind == "records" else ())
 
     def _messages(self):
         source = subprocess.Popen(["tel-sample", "--no-histograms", "-n", str(self._number)], stdout=subprocess.PIPE)
@@ -486,9 +500,8 @@ class Sending(threading.Thread):
                 value, kind = b"nonsense", "rejected"
             elif at % 89 == 5:
                 value, kind = None, "empty"
-            else:
-                self.good.append(id.decode())
-            self.counts[partition][kind] += 1
+            self._handed[partition] += 1
+            self._kinds[id.decode()] = kind
             yield partition, id, value
         source.stdout.close()
         source.wait()
@@ -496,7 +509,7 @@ class Sending(threading.Thread):
     def _ahead(self):
         """How far the store is behind in the partition where it is most."""
         has = positions.stored(Store(self._store)) if is_store(self._store) else {}
-        return max(sum(self.counts[at].values()) - has.get((self._topic, at), 0) for at in range(PARTITIONS))
+        return max(self._handed[at] - has.get((self._topic, at), 0) for at in range(PARTITIONS))
 
 
 def killed_at_random(commands, chance, longest):
@@ -533,14 +546,21 @@ def test_killed_again_and_again_the_store_has_each_ping_once(cluster, tmp_path):
         chaos.end()
         sending.join()
     assert sending.sent
-    while stored(cluster, topic, store) != [0, 0] or sum(next for next, _ in account(store).values()) < PINGS:
+    while stored(cluster, topic, store) != [0, 0]:
         runs += 1
         assert runs < 10 * KILLS + 300, "the rest does not come"
     ids, found = ids_of(store), account(store)
-    assert set(ids.values()) == {1} and sorted(ids) == sorted(sending.good)
-    assert [+found[at][1] for at in range(PARTITIONS)] == [+counts for counts in sending.counts]
+    assert set(ids.values()) == {1} and sending.good <= ids.keys() <= sending.good | sending.doubtful
+    assert len(sending.good) > 0.7 * PINGS
+    for at in range(PARTITIONS):
+        assert not sending.counts[at] - found[at][1] and not found[at][1]["lost"] + found[at][1]["absent"]
+    assert sum(next for next, _ in found.values()) <= sum(map(sum, map(dict.values, sending.counts))) + len(
+        sending.doubtful
+    )
     assert not list((store / ".tel/staging").iterdir())
-    print(f"{PINGS} pings, {hits} kills, {runs} runs, {len(Store(store).names())} batches, {dict(chaos.done)}")
+    print(
+        f"{PINGS} pings, {len(sending.doubtful)} in doubt, {hits} kills, {runs} runs, {len(Store(store).names())} batches, {dict(chaos.done)}"
+    )
 
 
 # What the mock cluster cannot do: a partition with holes.
