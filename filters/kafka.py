@@ -88,8 +88,7 @@ def consume(run, configuration):
     run.stats.inputs.append(batch)
     form = kafka.Form(key, date, options["--make-ids"], run.max_line)
     records = run.watched(kafka.records(batch, run.rejects, run.stats, form))
-    run.write((record.line() for record in records), more=batch.told)
-    batch.account(run.stats)
+    run.write((record.line() for record in records), more=lambda: batch.ended(run.stats))
 
 
 def produce(run, configuration):

@@ -132,11 +132,13 @@ class Topic:
         return NotWhole(f"the brokers do not answer: {self.problem or error.str()}", self.topic, "try again later")
 
     def ends(self, partition, cached=False):
-        """(the first offset that is there, the one after the last)."""
+        """(the first offset that is there, the one after the last); `cached`: as last heard, (0, 0) if never."""
         of = self._client.TopicPartition(self.topic, partition)
         found = self._asked(lambda: self._consumer.get_watermark_offsets(of, self.timeout, cached=cached))
-        if found is None or found[1] < 0:
-            return (0, 0) if cached else self.ends(partition)
+        if cached:
+            return found if found and found[1] >= 0 else (0, 0)
+        if found is None:
+            raise NotWhole(f"the brokers do not answer: {self.problem or 'in time'}", self.topic, "try again later")
         return found
 
     def assign(self, positions):
@@ -189,8 +191,8 @@ class Batch:
         self._open = {number for number, position in self.positions.items() if not self._is_done(position)}
 
     def _look(self, position):
-        """See where a partition begins and ends; returns whether a gap had to be skipped."""
-        low, high = self.topic.ends(position.partition)
+        """See where a partition begins and ends, and go on behind what is lost."""
+        low, high = self._limits(position)
         self._ends[position.partition] = high
         place = f"{self.topic.topic}/{position.partition}"
         if position.next > high:
@@ -200,9 +202,7 @@ class Batch:
                 place,
                 "read it under another topic name, or into another store",
             )
-        if position.next >= low:
-            return False
-        if not self._skip_gaps:
+        if position.next < low and not self._skip_gaps:
             raise BadData(
                 "gap",
                 f"{low - position.next} offsets are lost: the next one is {position.next}, and the brokers have "
@@ -210,8 +210,17 @@ class Batch:
                 place,
                 "--on-gap=skip goes on there, and keeps the gap in the commit record",
             )
-        position.skip(low)
-        return True
+        if position.next < low:
+            position.skip(low)
+
+    def _limits(self, position):
+        """Where a partition begins and ends; a new leader gets time to learn that it is not shorter than it was."""
+        until = time.monotonic() + self.topic.timeout
+        low, high = self.topic.ends(position.partition)
+        while position.next > high and time.monotonic() < until:
+            time.sleep(WAIT)
+            low, high = self.topic.ends(position.partition)
+        return low, high
 
     def _is_done(self, position):
         return self.bounds.until_end and position.next >= self._ends[position.partition]
@@ -230,9 +239,11 @@ class Batch:
                 break
             for event in self.topic.events():
                 heard = now
+                if self._taken >= self.bounds.records:
+                    break  # an end of a partition that may follow lies behind messages that are left
                 if event.error():
                     self._meet(event, waiting)
-                elif self._taken < self.bounds.records:
+                else:
                     waiting.add(event.partition())
                     yield from self._fresh(event)
             if waiting and now - heard > self.topic.timeout:
@@ -289,7 +300,12 @@ class Batch:
         """What the end record says of the batch."""
         return {positions.FIELD: [position.told() for position in self.positions.values()]}
 
-    def account(self, stats):
+    def ended(self, stats):
+        """What the end record says, once all has been read; Stats are told."""
+        self._account(stats)
+        return self.told()
+
+    def _account(self, stats):
         """Tell Stats what the batch holds that is no record, and how far its partitions go on behind it."""
         empty, lag, reached, lost = 0, [], [], 0
         for number, position in self.positions.items():

@@ -45,23 +45,19 @@ class Cluster:
         answer = self._process.stdout.readline()
         assert answer == "ok\n", f"{words}: {answer}"
 
-    def send(self, topic, messages):
-        """Send (partition, key, value) messages, all of them."""
+    def send(self, topic, messages, failed=None, **settings):
+        """Send (partition, key, value) messages, all of them; or tell `failed` of each whether it was not taken."""
         from confluent_kafka import Producer
 
-        producer, failed = Producer({"bootstrap.servers": self.brokers, "linger.ms": 5}), []
+        problems = []
+        heard = failed or (lambda error, _message: error and problems.append(error))
+        producer = Producer({"bootstrap.servers": self.brokers, "linger.ms": 5, "log_level": 0, **settings})
         for partition, key, value in messages:
-            while True:
-                try:
-                    producer.produce(
-                        topic, value, key, partition, on_delivery=lambda error, _: error and failed.append(error),
-                        timestamp=1378000000000,
-                    )  # fmt: skip
-                    break
-                except BufferError:
-                    producer.poll(0.1)
+            while len(producer) > 5000:
+                producer.poll(0.1)
+            producer.produce(topic, value, key, partition, on_delivery=heard, timestamp=1378000000000)
             producer.poll(0)
-        assert producer.flush(60) == 0 and not failed, failed
+        assert producer.flush(60) == 0 and not problems, problems
 
 
 @contextlib.contextmanager

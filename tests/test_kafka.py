@@ -21,8 +21,8 @@ from tel.store import Store
 
 tools.put_on_path()
 
-PINGS = int(os.environ.get("TEL_KAFKA_PINGS", "5000"))  # of the test that kills: 100000 takes some minutes
-KILLS = int(os.environ.get("TEL_KAFKA_KILLS", "12"))
+PINGS = int(os.environ.get("TEL_KAFKA_PINGS", "4000"))  # of the test that kills: 100000 takes some minutes
+KILLS = int(os.environ.get("TEL_KAFKA_KILLS", "10"))
 PARTITIONS = 6
 AHEAD = 4000  # messages that a producer may be ahead in a partition: the mock cluster keeps few
 PING = b'{"ver":1,"info":{"reason":"idle-daily","appName":"Firefox"}}'
@@ -206,6 +206,21 @@ def test_without_the_package_it_says_what_to_install(cluster, topic, run_tool, t
     assert done.returncode == 2 and b"tel[kafka]" in done.stderr
 
 
+def test_a_chain_may_begin_with_it(cluster, topic, run_tool, tmp_path):
+    cluster.send(topic, pings(30))
+    read = f"tel-kafka --brokers {cluster.brokers} --topic {topic} --max-records 20 --metrics {tmp_path}/prom"
+    for number, after in ((20, 20), (10, 30)):
+        more = (
+            f"--resume {tmp_path}/store --until-end | tel-resolve | tel-convert | tel-persist --store {tmp_path}/store"
+        )
+        done = run_tool("tel-chain", f"{read} {more}")
+        assert done.returncode == 0, done.stderr
+        lines = (tmp_path / "prom").read_text().splitlines()
+        assert f'tel_records_written_total{{tool="tel-kafka"}} {number}' in lines
+        assert f'tel_kafka_lag{{tool="tel-kafka",topic="{topic}",partition="0"}} {30 - after}' in lines
+    assert account(tmp_path / "store")[0][0] == 30
+
+
 def test_metrics_tell_the_lag(cluster, topic, kafka, tmp_path):
     cluster.send(topic, pings(30))
     kafka(topic, "--max-records", "7", "--metrics", tmp_path / "prom")
@@ -329,7 +344,7 @@ def test_a_topic_that_was_made_anew_is_refused(cluster, topic, kafka, tmp_path, 
     store = tmp_path / "store"
     assert run_tool("tel-persist", "--store", store, stdin=json.dumps(end).encode()).returncode == 0
     cluster.send(topic, pings(3))
-    done = kafka(topic, "--resume", store, "--on-gap", "skip")
+    done = kafka(topic, "--resume", store, "--on-gap", "skip", "--timeout", "1")
     assert done.returncode == 65 and b"ends at 3: it was made anew" in done.stderr
 
 
@@ -387,7 +402,9 @@ def test_what_is_not_taken_is_an_error(run_tool):
 
 def test_a_producer_that_may_not_send_says_so(cluster, topic, run_tool):
     cluster.do("refuse", INIT_PRODUCER_ID, NOT_AUTHORIZED, 1)
-    done = run_tool("tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, stdin=b"a\tb\n")
+    done = run_tool(
+        "tel-kafka", "--produce", "--brokers", cluster.brokers, "--topic", topic, "--timeout", "9", stdin=b"a\tb\n"
+    )
     assert done.returncode == 74 and b"cannot be sent: " in done.stderr and b"authorization" in done.stderr.lower()
 
 
@@ -445,16 +462,30 @@ class Chaos(threading.Thread):
 
 
 class Sending(threading.Thread):
-    """Sends messages, some bad or empty, never too far ahead of a store."""
+    """Sends messages, some bad or empty, never too far ahead of a store.
+
+    None is sent twice, or it could be there twice: what a broker does not acknowledge may be there or not. `counts` and
+    `good` are of those that are, `doubtful` are the others.
+    """
 
     def __init__(self, cluster, topic, number, store):
         super().__init__()
         self._cluster, self._topic, self._number, self._store = cluster, topic, number, store
-        self.sent, self.good, self.counts = False, [], [collections.Counter() for _ in range(PARTITIONS)]
+        self.sent, self.good, self.doubtful, self._kinds = False, set(), set(), {}
+        self._handed, self.counts = [0] * PARTITIONS, [collections.Counter() for _ in range(PARTITIONS)]
 
     def run(self):
-        self._cluster.send(self._topic, self._messages())
+        self._cluster.send(self._topic, self._messages(), self._hear, **{"message.send.max.retries": 0})
         self.sent = True
+
+    def _hear(self, error, message):
+        id = message.key().decode()
+        kind = self._kinds.pop(id)
+        if error:
+            self.doubtful.add(id)
+        else:
+            self.counts[message.partition()][kind] += 1
+            self.good.update({id} if kind == "records" else ())
 
     def _messages(self):
         source = subprocess.Popen(["tel-sample", "--no-histograms", "-n", str(self._number)], stdout=subprocess.PIPE)
@@ -469,9 +500,8 @@ class Sending(threading.Thread):
                 value, kind = b"nonsense", "rejected"
             elif at % 89 == 5:
                 value, kind = None, "empty"
-            else:
-                self.good.append(id.decode())
-            self.counts[partition][kind] += 1
+            self._handed[partition] += 1
+            self._kinds[id.decode()] = kind
             yield partition, id, value
         source.stdout.close()
         source.wait()
@@ -479,7 +509,7 @@ class Sending(threading.Thread):
     def _ahead(self):
         """How far the store is behind in the partition where it is most."""
         has = positions.stored(Store(self._store)) if is_store(self._store) else {}
-        return max(sum(self.counts[at].values()) - has.get((self._topic, at), 0) for at in range(PARTITIONS))
+        return max(self._handed[at] - has.get((self._topic, at), 0) for at in range(PARTITIONS))
 
 
 def killed_at_random(commands, chance, longest):
@@ -516,14 +546,21 @@ def test_killed_again_and_again_the_store_has_each_ping_once(cluster, tmp_path):
         chaos.end()
         sending.join()
     assert sending.sent
-    while stored(cluster, topic, store) != [0, 0] or sum(next for next, _ in account(store).values()) < PINGS:
+    while stored(cluster, topic, store) != [0, 0]:
         runs += 1
         assert runs < 10 * KILLS + 300, "the rest does not come"
     ids, found = ids_of(store), account(store)
-    assert set(ids.values()) == {1} and sorted(ids) == sorted(sending.good)
-    assert [+found[at][1] for at in range(PARTITIONS)] == [+counts for counts in sending.counts]
+    assert set(ids.values()) == {1} and sending.good <= ids.keys() <= sending.good | sending.doubtful
+    assert len(sending.good) > 0.7 * PINGS
+    for at in range(PARTITIONS):
+        assert not sending.counts[at] - found[at][1] and not found[at][1]["lost"] + found[at][1]["absent"]
+    assert sum(next for next, _ in found.values()) <= sum(map(sum, map(dict.values, sending.counts))) + len(
+        sending.doubtful
+    )
     assert not list((store / ".tel/staging").iterdir())
-    print(f"{PINGS} pings, {hits} kills, {runs} runs, {len(Store(store).names())} batches, {dict(chaos.done)}")
+    print(
+        f"{PINGS} pings, {len(sending.doubtful)} in doubt, {hits} kills, {runs} runs, {len(Store(store).names())} batches, {dict(chaos.done)}"
+    )
 
 
 # What the mock cluster cannot do: a partition with holes.
@@ -587,3 +624,15 @@ def test_offsets_without_a_message_are_absent():
     (held,) = batch.told()["positions"]
     assert (held["first"], held["next"], held["records"], held["empty"], held["absent"]) == (2, 12, 2, 1, 7)
     assert positions.of([batch.told()]) == [held]
+
+
+def test_messages_behind_the_bound_are_left_though_the_end_is_in_sight():
+    client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
+    from tel import kafka
+
+    end = Event(12, code=client.KafkaError._PARTITION_EOF)
+    for bounds in kafka.Bounds(2, 60), kafka.Bounds(2, 60, until_end=True):
+        batch = kafka.Batch(Holed(Event(4), Event(5), Event(6), end), {0: 2}, bounds)
+        for event in batch.messages():
+            batch.take(event, "records")
+        assert batch.told()["positions"][0]["next"] == 6
