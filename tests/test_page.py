@@ -10,6 +10,7 @@ import http.server
 import importlib.util
 import io
 import json
+import os
 import re
 import shutil
 import threading
@@ -656,3 +657,56 @@ def test_a_large_tree_opens_quickly_and_asks_for_one_measure_alone(chromium, gre
     view.drawn().tab.screenshot(path=shots / "large.png", full_page=True)
     view.context.close()
     assert view.errors == []
+
+
+# A tree that the tools made of raw pings, against these pings.
+@pytest.fixture(scope="session")
+def real(tmp_path_factory, run_tool):
+    """({channel/version: {measure: [histograms, as they were sent]}}, the page's folder and address)."""
+
+    def make(place):
+        raw = run_tool("tel-sample", "-n", 60, "--seed", 5).stdout
+        ingest = "tel-resolve --date 20130901 | tel-convert | tel-persist --store store --batch b > stored"
+        publish = "tel-map --files-from stored dashboard | tel-reduce dashboard | tel-dashboard --to ."
+        script = f"tel-sample --definitions h > none; {ingest} && {publish}"
+        env = {**os.environ, "TEL_HISTOGRAMS": "h"}
+        done = run_tool("bash", "-o", "pipefail", "-c", script, stdin=raw, cwd=place, env=env)
+        assert done.returncode == 0, done.stderr
+        return sent(line.split(b"\t", 1)[1] for line in raw.splitlines() if b"\t" in line)
+
+    yield from served(tmp_path_factory, make)
+
+
+def sent(pings):
+    """{channel/major version: {measure: its histograms in some raw pings}}."""
+    found = {}
+    for ping in map(json.loads, pings):
+        version = f"{ping['info']['appUpdateChannel']}/{ping['info']['appVersion'].split('.')[0]}"
+        for name, histogram in ping["histograms"].items():
+            found.setdefault(version, {}).setdefault(name, []).append(histogram)
+    return found
+
+
+def test_what_was_sent_is_what_is_seen(real, window):
+    versions, _, address = real
+    view, seen = Shown(window, address), 0
+    for version, measures in sorted(versions.items(), key=lambda item: -len(item[1]))[:3]:
+        channel, number_of = version.split("/")
+        for name in sorted(measures)[::40]:
+            histograms = measures[name]
+            if len({histogram["bucket_count"] for histogram in histograms}) > 1:
+                continue  # of the newest build's length only
+            view.open(f"#measure={name}&A.channel={channel}&A.version={number_of}")
+            counts = {}
+            for histogram in histograms:
+                for bound, count in histogram["values"].items():
+                    counts[int(bound)] = counts.get(int(bound), 0) + count
+            found = view.summary()
+            assert number(found["Pings"]) == len(histograms) and number(found["Values"]) == sum(counts.values()), name
+            if counts:
+                assert number(found["Mean"]) == close(sum(h["sum"] for h in histograms) / sum(counts.values()))
+            rows = {int(head): number(cells[1]) for head, cells in view.table("distribution")}
+            assert {bound: count for bound, count in rows.items() if count} == {b: c for b, c in counts.items() if c}
+            seen += 1
+    assert seen > 5 and view.errors == []
+    view.tab.close()
