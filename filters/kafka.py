@@ -5,7 +5,8 @@ Usage:
   tel-kafka --produce [-X SETTING]... [options] --brokers LIST --topic T [FILE...]
 
 Reads messages of a topic and writes a record for each: the key is the document id, the value is a ping, `<id> TAB
-<ping>` or a record, plain or compressed. The submission date is the day of the message (UTC), and `source` says its
+<ping>` or a record, plain or compressed, or one of these in an envelope of Bagheera, whose id and time are taken where
+there is no key; its address is not. The submission date is the day of the message (UTC), and `source` says its
 topic, partition and offset. A run is one batch. Its end record tells which offsets of which partitions it holds, and
 what became of those that are no record: rejected, empty (no value), absent (compaction, transactions), or gaps.
 

@@ -8,7 +8,7 @@ import os
 import re
 import time
 
-from tel import jsonl, message, positions, resolve, store, streams, tiers
+from tel import bagheera, jsonl, message, positions, resolve, store, streams, tiers
 from tel.errors import BadData, IOFailed, NoInput, NotWhole, UsageError
 from tel.records import SPLIT
 
@@ -372,9 +372,13 @@ class Form:
         self._key, self._date, self._make_ids, self._max_line = key, date, make_ids, max_line
 
     def record(self, event):
-        """The Record of a message: a record, `<id> TAB <json>`, or a bare ping. Raises BadData."""
-        line = message.line_of(self.id_of(event), event.value(), self._max_line)
-        date = self._date or message.date_of(event.timestamp()[1]) or message.date_of(int(time.time() * 1000))
+        """The Record of a message: a record, `<id> TAB <json>`, a bare ping, or one in an envelope. Raises BadData."""
+        id, value, sent = self.id_of(event), event.value(), event.timestamp()[1]
+        if bagheera.is_one(value):
+            envelope = bagheera.opened(value)
+            id, value, sent = id or message.id_of(envelope.id), envelope.payload, envelope.time or sent
+        line = message.line_of(id, value, self._max_line)
+        date = self._date or message.date_of(sent) or message.date_of(int(time.time() * 1000))
         return resolve.parse_raw(line, date, _look, self._make_ids)[0]
 
     def id_of(self, event):
