@@ -57,10 +57,10 @@ accept: .venv/tested ## make what the tools print now the expected output of all
 	@TEL_ACCEPT=1 $(BIN)/python -m pytest -q tests/test_cases.py
 
 # An environment of its own: below another prefix than its own, python does not find what pip installs there.
-install: ## install the tools and manual pages below PREFIX
+install: ## install the tools and manual pages below PREFIX, with EXTRAS=fast,http,kafka,dashboard or some of them
 	@$(HAS_VENV)
 	$(PYTHON) -m venv $(PREFIX)/lib/tel
-	$(PREFIX)/lib/tel/bin/python -m pip -q install .
+	$(PREFIX)/lib/tel/bin/python -m pip -q install ".$(if $(EXTRAS),[$(EXTRAS)])"
 	@rm -rf build *.egg-info
 	@mkdir -p $(PREFIX)/bin $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man5 $(PREFIX)/share/man/man7
 	cd $(PREFIX)/bin && ln -sf ../lib/tel/bin/tel-* .
@@ -88,7 +88,7 @@ clean: ## remove what the other targets made
 	@rm -rf build *.egg-info
 	@touch $@
 
-# What the page of tel[dashboard] needs of Bokeh are its scripts, and nothing that Bokeh depends on.
+# What the dashboard's page needs of Bokeh are its scripts, and nothing that Bokeh depends on.
 .venv/charts: .venv/made
 	$(BIN)/python -m pip -q install --no-deps 'bokeh>=3'
 	@touch $@

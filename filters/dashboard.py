@@ -10,13 +10,13 @@ new folder, whose path is printed; when all are there, the pointers to them are 
 bytes. tel-dashboard(5) tells of the files.
 
 DIR/index.html is a page of ours that shows the tree, from any static web server and without asking another; it needs
-tel[dashboard].
+the extra dashboard, Bokeh's scripts.
 
 The input must be whole, as that of tel-reduce; otherwise nothing is published.
 
 Options:
   --to DIR            Where the tree is; made if it is not there.
-  --no-page           Make no page, and need no tel[dashboard].
+  --no-page           Make no page, and need no Bokeh.
   --grace SECONDS     How long folders that are replaced stay for those who
                       read them [default: 3600].
   --expect N          Demand end records of N streams.

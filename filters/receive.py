@@ -71,7 +71,7 @@ and, to see a main ping as soon as it ends:
 
     firefox-esr --headless --profile PROFILE --screenshot shot.png http://127.0.0.1/
 
-TLS, and the internet, are the business of a proxy before it: see tel-pipelines(7). It needs tel[http].
+TLS, and the internet, are the business of a proxy before it: see tel-pipelines(7). It needs the extra http, aiohttp.
 
 Examples:
   tel-receive --spool spool --listen 127.0.0.1:0 & pid=$!; sleep 2; kill $pid; wait $pid > log

@@ -14,7 +14,7 @@ from tel.submission import Refused, origin
 try:
     from aiohttp import web
 except ImportError:
-    raise UsageError("aiohttp is missing", cure="pip install 'tel[http]'") from None
+    raise UsageError("aiohttp is missing", cure="pip install 'aiohttp>=3.14' (the extra http)") from None
 
 LONGEST_LINE, MOST_HEADERS = 8190, 64  # bytes of the request line and of one header
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -26,7 +26,9 @@ def client():
     try:
         import confluent_kafka
     except ImportError:
-        raise UsageError("the Python package confluent_kafka is missing", cure="pip install 'tel[kafka]'") from None
+        raise UsageError(
+            "the Python package confluent_kafka is missing", cure="pip install confluent-kafka (the extra kafka)"
+        ) from None
     return confluent_kafka
 
 

@@ -61,10 +61,12 @@ def _library():
     """{name: bytes} of the chart library's scripts, found in its package without running that."""
     found = importlib.util.find_spec("bokeh")
     if found is None:
-        raise UsageError("the page needs the package bokeh", cure="pip install 'tel[dashboard]'")
+        raise UsageError(
+            "the page needs the package bokeh", cure="pip install --no-deps 'bokeh>=3' (the extra dashboard)"
+        )
     folder = os.path.join(os.path.dirname(found.origin), "server", "static", "js")
     if not all(os.path.isfile(os.path.join(folder, name)) for name in LIBRARY):
-        raise UsageError("the package bokeh lacks its scripts", cure="pip install --force-reinstall 'tel[dashboard]'")
+        raise UsageError("the package bokeh lacks its scripts", cure="pip install --force-reinstall --no-deps bokeh")
     return {name: _read(os.path.join(folder, name)) for name in LIBRARY}
 
 

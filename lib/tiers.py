@@ -101,7 +101,10 @@ def _choose(name):
     raise UsageError(f"TEL_TIER is {name}, which is not to be had here: {_WANTING[name]}")
 
 
-_WANTING = {"compiled": "tel was installed without a C compiler", "fast": "msgspec is missing (the extra tel[fast])"}
+_WANTING = {
+    "compiled": "tel was installed without a C compiler",
+    "fast": "msgspec is missing: pip install msgspec (the extra fast)",
+}
 
 
 def is_there(tier):

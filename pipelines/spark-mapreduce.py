@@ -80,7 +80,7 @@ def main():
         from py4j.protocol import Py4JError
         from pyspark import SparkConf, SparkContext
     except ImportError:
-        print(f"{NAME}: pyspark is not there: pip install 'tel[spark]'", file=sys.stderr)
+        print(f"{NAME}: pyspark is not there: pip install pyspark (the extra spark)", file=sys.stderr)
         return NO_INPUT
     files = listed(options)
     conf = (

@@ -128,7 +128,10 @@ def test_a_round_that_fails_leaves_what_is_shown(tool, live):
 
 
 def test_it_goes_on_by_itself_and_two_do_not_work_at_once(live):
+    (live.path / "store").rename(live.path / "later")
     running = subprocess.Popen([*live.command, "--every", "1"], cwd=live.path, env=live.env, start_new_session=True)
+    time.sleep(0.5)
+    (live.path / "later").rename(live.path / "store")
     try:
         until(lambda: (live.path / "site/v7/versions.json").exists())
         assert live.once().returncode == 75
@@ -152,5 +155,5 @@ def test_wrong_command_lines(run_tool, tmp_path):
     for words in ([], ["--store", "x"], ["--every", "0", "--store", "x", "--to", "y"], ["--no"], ["x"], ["--store"]):
         done = run_tool(LIVE, *words, cwd=tmp_path)
         assert done.returncode == 2 and done.stderr.startswith(b"live-dashboard: "), words
-    assert run_tool(LIVE, "--store", "x", "--to", "y", cwd=tmp_path).returncode == 66
+    assert run_tool(LIVE, "--once", "--store", "x", "--to", "y", cwd=tmp_path).returncode == 66
     assert run_tool(LIVE, "--help").stdout.startswith(b"live-dashboard - ")

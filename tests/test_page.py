@@ -183,7 +183,7 @@ def test_a_page_without_its_library_is_a_usage_error(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         page.write(tmp_path, page.files())
-    assert "tel[dashboard]" in caught.value.cure and not list(tmp_path.iterdir())
+    assert "the extra dashboard" in caught.value.cure and not list(tmp_path.iterdir())
 
 
 def test_a_page_needs_its_folder(tmp_path):

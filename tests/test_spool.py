@@ -123,4 +123,4 @@ def test_without_the_extra_it_says_what_to_install(run_tool, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     done = run_tool("tel-receive", "--spool", tmp_path / "spool", env=environment)
     assert (done.returncode, (tmp_path / "spool").exists()) == (2, False)
-    assert done.stderr == b"tel-receive: aiohttp is missing\npip install 'tel[http]'\n"
+    assert done.stderr == b"tel-receive: aiohttp is missing\npip install 'aiohttp>=3.14' (the extra http)\n"
