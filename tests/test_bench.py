@@ -21,6 +21,7 @@ TITLES = {
     "histogram": "One histogram summed by channel and version",
     "os-count": "Pings counted by operating system",
     "histograms": "All histograms summed by channel and version",
+    "machine": "All histograms summed by the jobs of one machine",
     "firefox-23": "Real pings of Firefox 23",
     "firefox-153": "Real pings of Firefox 153",
     "start": "Start",

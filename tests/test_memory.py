@@ -22,7 +22,8 @@ COUNT = ("tel-reduce", "--partial", "--memory", "1M", "count")
 
 
 def answer(lines, chosen, memory=None):
-    return list(pieces(mapreduce.reduce(mapreduce.gather(numbered(lines), chosen, memory), chosen), "ndjson"))
+    said = mapreduce.reduce(mapreduce.gather(numbered(lines), chosen, memory), chosen)
+    return [piece.rstrip(b"\n") for piece in pieces(said, "ndjson")]
 
 
 def pairs(size, keys):

@@ -21,7 +21,7 @@ def test_systemd_takes_the_units(tmp_path):
         pytest.skip("systemd-analyze missing: the unit files are not verified")
     programs = {
         "/usr/local/bin/tel-receive": shutil.which("tel-receive"),
-        "/usr/local/share/tel/pipelines/ingest-spool": str(PIPELINES / "ingest-spool"),
+        "/usr/local/share/tel/pipelines": str(PIPELINES),
         "User=telemetry": "User=root",
     }
     units = [path for path in PIPELINES.iterdir() if path.suffix in (".service", ".socket")]
@@ -29,12 +29,13 @@ def test_systemd_takes_the_units(tmp_path):
         text = path.read_text()
         for word, here in programs.items():
             text = text.replace(word, here)
-        (tmp_path / path.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in units)]
+        (tmp_path / path.name.replace("@", "@i")).write_text(text)
+    names = [path.name.replace("@", "@i") for path in units]
+    command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in names)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"}
     )
-    assert len(units) == 3 and str(tmp_path) not in done.stderr and done.returncode == 0, done.stderr
+    assert len(units) == 4 and str(tmp_path) not in done.stderr and done.returncode == 0, done.stderr
 
 
 @contextlib.contextmanager
