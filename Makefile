@@ -90,7 +90,7 @@ clean: ## remove what the other targets made
 
 # What the dashboard's page needs of Bokeh are its scripts, and nothing that Bokeh depends on.
 .venv/charts: .venv/made
-	$(BIN)/python -m pip -q install --no-deps 'bokeh>=3' || echo "bokeh cannot be had: dashboards get no page" >&2
+	$(BIN)/python -m pip -q install --no-deps 'bokeh>=3' || echo "bokeh cannot be had: the dashboard gets no page" >&2
 	@touch $@
 
 .venv/tested: .venv/installed .venv/charts

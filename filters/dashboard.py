@@ -9,8 +9,8 @@ static web server: DIR/v7 is what the published script telemetry.js (v1) reads, 
 new folder, whose path is printed; when all are there, the pointers to them are replaced. The same lines make the same
 bytes. tel-dashboard(5) tells of the files.
 
-DIR/index.html is a page of ours that shows the tree, from any static web server and without asking another; it needs
-the extra dashboard, Bokeh's scripts.
+DIR/index.html is a page of ours that shows the tree, from any static web server and without asking another. It is made
+where Bokeh's scripts are installed, the extra dashboard.
 
 The input must be whole, as that of tel-reduce; otherwise nothing is published.
 
@@ -40,7 +40,7 @@ def work(run):
     from tel import job, mapreduce, page, publish, revisions
 
     options, spec = run.options, job.load("dashboard")
-    files = {} if options["--no-page"] else page.files()
+    files = {} if options["--no-page"] else _page_files(run)
     grace, cache = options.number("--grace"), revisions.shared(options.histograms())
     table = mapreduce.gather(run.all_lines(named=False), spec, options.size("--memory"))
     run.demand_whole()
@@ -50,6 +50,18 @@ def work(run):
     if run.stats.dropped:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(run.stats.dropped.items()))
         run.say(f"left out: {reasons}; tel-dashboard(5) tells what that is")
+
+
+def _page_files(run):
+    """The files of the page; none, and a word on it, where what it is made of is missing."""
+    from tel import page
+    from tel.errors import UsageError
+
+    try:
+        return page.files()
+    except UsageError as error:
+        run.say(f"no page is made: {error}, or say --no-page")
+        return {}
 
 
 def main():

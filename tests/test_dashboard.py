@@ -6,6 +6,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import importlib.util
 import json
 import math
 import os
@@ -244,10 +245,18 @@ def test_combined_lines_in_any_order_are_the_same_tree(place):
 
 
 def test_what_is_left_out_is_counted(place):
-    done = place.publish(place.lines, "counted", "--summary=json")
+    done = place.publish(place.lines, "counted", "--summary=json", "--no-page")
     told, summary = done.stderr.decode().splitlines()
     dropped = json.loads(summary)["dropped_by_type"]
     assert set(dropped) == {"other_buckets"} and f"left out: {dropped['other_buckets']} other_buckets" in told
+
+
+def test_a_page_is_made_where_it_can_be(place):
+    place.publish(place.lines, "bare", "--no-page")
+    said = place.publish(place.lines, "shown").stderr
+    there = importlib.util.find_spec("bokeh") is not None
+    assert (place.path / "shown/index.html").exists() == there != (b"no page is made" in said)
+    assert not (place.path / "bare/index.html").exists()
 
 
 # What nobody would call a measure, a system or a key, and what definitions of other kinds become.
