@@ -27,6 +27,7 @@ class Pipeline:
         """(stdout of the last process, the statuses of all) when all have ended."""
         out = self.processes[-1].communicate(timeout=120)[0]
         for process in self.processes[:-1]:
+            process.stderr.read()  # to its end: a process may speak after it has closed its output
             process.stderr.close()
             process.wait(timeout=120)
         return out, [process.returncode for process in self.processes]
