@@ -37,7 +37,7 @@ from tel import cli
 
 def work(run):
     """Gather all lines, see that they are whole, and publish them."""
-    from tel import job, mapreduce, page, publish, revisions
+    from tel import job, mapreduce, publish, revisions
 
     options, spec = run.options, job.load("dashboard")
     files = {} if options["--no-page"] else _page_files(run)
@@ -45,8 +45,7 @@ def work(run):
     table = mapreduce.gather(run.all_lines(named=False), spec, options.size("--memory"))
     run.demand_whole()
     site = publish.Site(options["--to"], cache, run.stats.dropped)
-    run.print_paths(site.publish(mapreduce.reduce(table, spec), grace))
-    page.write(options["--to"], files)
+    run.print_paths(site.publish(mapreduce.reduce(table, spec), grace, files))
     if run.stats.dropped:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(run.stats.dropped.items()))
         run.say(f"left out: {reasons}; tel-dashboard(5) tells what that is")

@@ -12,7 +12,7 @@ from tel.errors import IOFailed, NotWhole, naming
 
 _OURS = re.compile(r".+-[0-9a-f]{16}")
 _STAGED = ".new-"
-_UNFINISHED = re.compile(r".+\.json\.\d+\.new")  # how streams.replace calls a file that it writes
+_UNFINISHED = re.compile(r".+\.(?:json|html|css|js)\.\d+\.new")  # how streams.replace calls a file that it writes
 
 
 class Folder:

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 
-from tel import arrays, dashboard, definitions, folder, jsonl, names, revisions, streams
+from tel import arrays, dashboard, definitions, folder, jsonl, names, page, revisions, streams
 from tel.dashboard import BY_BUILD, BY_SUBMISSION
 from tel.errors import BadData, IOFailed, NoInput
 from tel.memory import remembered
@@ -168,12 +168,13 @@ class Site:
         self._describer, self._left_out = Describer(cache), left_out
         self._channels, self._versions = names.Names(), {}
 
-    def publish(self, pairs, grace):
+    def publish(self, pairs, grace, beside):
         """Put the (key, value) pairs of the job, sorted by key, in the place of what is there; returns the folders.
 
-        What was there stays for `grace` seconds. Raises NotWhole while another process does the same.
+        What was there stays for `grace` seconds. `beside` are the files {name: bytes} of a page beside the tree. Raises
+        NotWhole while another process does the same.
         """
-        with folder.Lock(self._directory, (self._root, self._data)):
+        with folder.Lock(self._directory, (self._directory, self._root, self._data)):
             made, known = {}, {}
             for version, measures in self._by_version(pairs):
                 path = self._path(*version)
@@ -181,6 +182,7 @@ class Site:
                 made.update({path: new} if new else {})
             os.sync()  # a folder is on disk before it can be taken for a whole one
             shown = {path: new.appear() for path, new in made.items()}
+            page.write(self._directory, beside)
             self._show(shown, known, grace)
         return [os.path.join(self._root, name) for name in shown.values()]
 
