@@ -174,7 +174,7 @@ class Site:
         What was there stays for `grace` seconds. `beside` are the files {name: bytes} of a page beside the tree. Raises
         NotWhole while another process does the same.
         """
-        with folder.Lock(self._directory, (self._directory, self._root, self._data)):
+        with folder.Lock(self._directory, (self._root, self._data, self._directory)):
             made, known = {}, {}
             for version, measures in self._by_version(pairs):
                 path = self._path(*version)
