@@ -5,9 +5,9 @@ Usage:
   tel-map [options] --exec COMMAND [FILE...]
 
 Reads stored files, or, without any, stored lines or records from standard input, and writes what the job's map makes
-of each ping: lines ["key",value]. JOB is a built-in job (count, distribution, duplicates, histogram, histograms,
-os-count, percentiles, rejects) or a job file (a path with a slash or ending in .py), see tel-job(5); words behind its
-name, in the same argument, are its parameters.
+of each ping: lines ["key",value]. JOB is a built-in job (count, dashboard, distribution, duplicates, histogram,
+histograms, os-count, percentiles, rejects) or a job file (a path with a slash or ending in .py), see tel-job(5); words
+behind its name, in the same argument, are its parameters.
 
 A stored file that is cut, even at the end of a frame, is an error. The end record says how many files were read whole
 and vouches for their names, so that tel-combine and tel-reduce can demand exactly the files of a list.

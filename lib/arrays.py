@@ -66,9 +66,19 @@ def of_ping(ping):
     if not isinstance(histograms, dict):
         raise BadData("not_stored", "the ping's payload or its histograms are no object")
     for name, array in histograms.items():
-        if checked(name, array) is None:
-            raise BadData("not_stored", f"the histogram {name:.60} is null")
+        present(name, array)
     return histograms
+
+
+def present(name, array):
+    """The array of a histogram. Raises BadData `not_stored` for null, too.
+
+    >>> present("A", [1, 0, 1, -1, -1, -1, -1])
+    [1, 0, 1, -1, -1, -1, -1]
+    """
+    if checked(name, array) is None:
+        raise BadData("not_stored", f"the histogram {name:.60} is null")
+    return array
 
 
 def checked(name, array):

@@ -114,10 +114,10 @@ def _histograms(ping):
     payload = ping.get("payload")
     holder = payload if isinstance(payload, dict) else ping
     for name, array in _members(holder, pings.PLAIN):
-        yield name, None, _checked(name, array)
+        yield name, None, arrays.present(name, array)
     for name, keys in _members(holder, pings.KEYED):
         for key, array in _members({name: keys}, name):
-            yield name, key, _checked(name, array)
+            yield name, key, arrays.present(name, array)
 
 
 def _members(holder, name):
@@ -126,12 +126,6 @@ def _members(holder, name):
     if not isinstance(value, dict):
         raise BadData("not_stored", f"{name:.60} is not an object", cure="tel-convert brings pings into the format")
     return value.items()
-
-
-def _checked(name, array):
-    if arrays.checked(name, array) is None:
-        raise BadData("not_stored", f"the histogram {name:.60} is null")
-    return array
 
 
 def _simple_measures(ping):

@@ -118,8 +118,6 @@ def array_of(name, value):
         value = arrays.finish(value) if value.__class__ is list else value
     except TypeError:
         raise BadData("not_stored", f"the histogram {name:.60} has a statistic that is no number") from None
-    if value is None:
-        raise BadData("not_stored", f"the histogram {name:.60} is null")
-    if any(abs(number) >= MOST for number in arrays.checked(name, value)):
+    if any(abs(number) >= MOST for number in arrays.present(name, value)):
         raise BadData("not_stored", f"the histogram {name:.60} has a number of 2^63 or more")
     return value

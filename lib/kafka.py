@@ -14,8 +14,12 @@ from tel.records import SPLIT
 
 GROUP = "tel-kafka"
 AT_ONCE, WAIT = 500, 0.1  # messages asked for at once, and seconds that these are waited for
-FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
-FIXED = {**FIXED, "enable.partition.eof": True}
+FIXED = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+}
 USUAL = {"queued.max.messages.kbytes": 16384, "group.id": GROUP, "log_level": 0, "reconnect.backoff.max.ms": 1000}
 PRODUCER = {"enable.idempotence": True, "acks": "all", "log_level": 0, "queue.buffering.max.kbytes": 65536}
 PRODUCER["message.max.bytes"] = 64 << 20  # whether one is too large is for the brokers to say

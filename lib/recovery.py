@@ -7,6 +7,7 @@ import os
 
 from tel import compress, ends, jsonl, records, spool, streams, tiers
 from tel.errors import BadData
+from tel.store import sync_directory
 
 
 def recover(directory, say):
@@ -48,7 +49,7 @@ def _closed(directory, name, file, say):
         _cut(path, file, _sound_lines(path, lambda line: jsonl.loads(line))[0], say)
         own = name.removeprefix(spool.CURRENT)
         spool.renamed(directory, name, own)
-        spool.sync_directory(directory)
+        sync_directory(directory)
         return own
     rejects = spool.CURRENT + spool.stem(name.removeprefix(spool.CURRENT)) + spool.REJECTS
     with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, rejects), "r+b") as beside:

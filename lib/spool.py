@@ -15,6 +15,7 @@ import time
 
 from tel import compress, ends
 from tel.errors import IOFailed, NoInput
+from tel.store import sync_directory
 
 CURRENT, RECORDS, ZSTD, REJECTS, TORN = "current-", ".ndjson", ".ndjson.zst", ".rejects.ndjson", ".torn"
 MODE = 0o640  # what clients sent is nobody's business
@@ -176,15 +177,6 @@ def locked(directory):
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(fd)
-
-
-def sync_directory(path):
-    """Have what was created and renamed in a folder on disk. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
     finally:
         os.close(fd)
 

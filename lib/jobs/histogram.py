@@ -11,7 +11,7 @@ def setup(context):
     """Reads the histogram, and the fields to tell apart by."""
     global key, measure, name
     name = context.parameters[0]
-    key = fields.Key(fields.listed(context.params["by"]))
+    key = fields.Key(context.params["by"])
     measure = measures.Measure(name, context.params["process"], context.params["keyed"])
 
 

@@ -11,7 +11,7 @@ def setup(context):
     """Reads the histogram, its definition, and the fields to tell apart by."""
     global key, measure, bounds, name, wanted
     name = context.parameters[0]
-    key = fields.Key(fields.listed(context.params["by"]))
+    key = fields.Key(context.params["by"])
     measure = measures.Measure(name, context.params["process"], context.params["keyed"])
     bounds = measures.Bounds(name)
     wanted = percentiles.shares(context.params["p"])
