@@ -67,19 +67,17 @@ def version_of(head):
 
 
 def _fitting(head, version):
-    """How well the first records fit: they have a path of visible ASCII, and another one, or the end, follows them."""
+    """How well the first records fit: each has a path of visible ASCII, and another one, or the end, follows it."""
     form, at, fitting = HEADS[version], head.find(SEPARATOR), 0
     for _ in range(TRIED):
         if at < 0 or len(head) < at + 1 + form.size:
             break
         *lengths, _ = form.unpack_from(head, at + 1)
-        start = at + 1 + form.size
-        end = start + sum(lengths)
-        if end <= len(head) and _is_visible(head[end - sum(lengths[-2:]) : end - lengths[-1]]):
-            fitting += 2 if head[end : end + 1] in (SEPARATOR, b"\n", b"") else 1
-            at = head.find(SEPARATOR, end)
-        else:
-            at = head.find(SEPARATOR, at + 1)
+        end = at + 1 + form.size + sum(lengths)
+        named = end <= len(head) and _is_visible(head[end - sum(lengths[-2:]) : end - lengths[-1]])
+        followed = end <= len(head) and head[end : end + 1] in (SEPARATOR, b"\n", b"")
+        fitting += named + followed
+        at = head.find(SEPARATOR, end if named or followed else at + 1)
     return fitting
 
 
