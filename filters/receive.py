@@ -11,8 +11,8 @@ deflate, br).
 
 200 means that the document is on disk; what came while the last sync ran is synced at once. 400, for a path, an id or
 a body that can never be right, 404, 405, 411, 413, 414, 415 and 417 mean that it is not stored. 503 with Retry-After
-means that it is not known to be, the spool being full or slow, and that another try may succeed. A body that is not
-JSON is kept with the rejects. No answer redirects.
+means that it is not stored either, the spool being full or slow, and that another try may succeed; only after an error
+of the disk itself nobody can know. A body that is not JSON is kept with the rejects. No answer redirects.
 
 The spool's files are called current-... while they are written. When one is large or old enough, at SIGHUP and at the
 end its end record is written and it becomes <time>-<host>-<pid>-<n>.ndjson, what was rejected

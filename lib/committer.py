@@ -66,12 +66,23 @@ class Committer:
             raise Busy
 
     def put(self, items, done):
-        """Have Items written. Raises Busy."""
+        """Have Items written; returns what `withdraw` takes. Raises Busy."""
         self.check()
+        request = (items, done)
         with self._changed:
-            self._waiting.append((items, done))
-            self._bytes += sum(len(item.before) + len(item.after) for item in items)
+            self._waiting.append(request)
+            self._bytes += _size(items)
             self._changed.notify()
+        return request
+
+    def withdraw(self, request):
+        """Whether the Items of a `put` will never be written: not if that has begun, and `done` tells how it ends."""
+        with self._changed:
+            waits = request in self._waiting
+            if waits:
+                self._waiting.remove(request)
+                self._bytes -= _size(request[0])
+        return waits
 
     def roll(self):
         """Close the current file."""
@@ -144,6 +155,10 @@ class Committer:
             self.spool.say(f"{self.spool.directory}: cannot be written: {_reason(error)}; submissions are refused")
 
     _quiet = 0.0  # until when nothing more is said of failures
+
+
+def _size(items):
+    return sum(len(item.before) + len(item.after) for item in items)
 
 
 def _reason(error):

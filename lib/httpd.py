@@ -179,7 +179,7 @@ class Server:
         return client(address, request.headers.get("X-Forwarded-For"), self.receiver.settings.proxies)
 
     async def _commit(self, items):
-        """Wait until the Items are on disk. Raises Busy, Refused 503."""
+        """Wait until the Items are on disk, or, when patience ends, will never be. Raises Busy, Refused 503."""
         loop = asyncio.get_running_loop()
         written = loop.create_future()
 
@@ -187,8 +187,15 @@ class Server:
             if not written.done():
                 written.set_result(error)
 
-        self.receiver.committer.put(items, lambda error: loop.call_soon_threadsafe(told, error))
-        if await written is not None:
+        committer = self.receiver.committer
+        request = committer.put(items, lambda error: loop.call_soon_threadsafe(told, error))
+        try:
+            error = await asyncio.shield(written)
+        except asyncio.CancelledError:
+            if committer.withdraw(request):
+                raise
+            error = await written  # it is being written, and the answer has to say what became of it
+        if error is not None:
             raise full()
 
 

@@ -46,6 +46,7 @@ class Appended:
             if os.fstat(self.fd).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "the file was removed", self.path)
         except OSError:
+            self.cut(size)
             self.sound = False
             raise
         self.size = size + len(data)

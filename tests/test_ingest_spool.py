@@ -81,20 +81,17 @@ def test_a_file_that_fails_stays_and_the_others_go_on(ingest, spool, run_tool, t
     assert ingest().returncode == 0 and number(run_tool, tmp_path / "store") == 40 and closed(spool) == []
 
 
-def test_it_follows_the_spool(spool, definitions, run_tool, tmp_path):
-    words = [
-        PIPELINES / "ingest-spool",
-        "--store",
-        tmp_path / "store",
-        "--follow",
-        "1",
-        "--histograms",
-        definitions,
-        spool,
-    ]
-    process = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE)
+@pytest.mark.parametrize("seconds, awoken", [("1", False), ("600", True)])
+def test_it_follows_the_spool(seconds, awoken, spool, definitions, run_tool, tmp_path):
+    """It looks again after some seconds, or, with inotifywait, when a file comes."""
+    if awoken and not shutil.which("inotifywait"):
+        pytest.skip("inotifywait is missing (inotify-tools): it is not awoken by files that come")
+    words = [PIPELINES / "ingest-spool", "--store", tmp_path / "store", "--follow", seconds]
+    process = subprocess.Popen([*map(str, words), "--histograms", definitions, spool], stderr=subprocess.PIPE)
     try:
         until(lambda: closed(spool) == [])
+        if awoken:
+            until(lambda: _children(process.pid) == ["inotifywait"])
         with receiving(spool) as receiver:
             assert receiver.post("a", EVENT) == receiver.post("b", EVENT.replace(b"application", b"other")) == 200
             receiver.end()
@@ -105,6 +102,12 @@ def test_it_follows_the_spool(spool, definitions, run_tool, tmp_path):
     assert (process.returncode, said) == (0, b"") and number(run_tool, tmp_path / "store") == 41
     (kept,) = (spool / "rejects").glob("*.convert.ndjson")
     assert '"id":"b","error_type":"missing_member"' in kept.read_text()
+
+
+def _children(pid):
+    """The names of a process's children."""
+    pids = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pathlib.Path(f"/proc/{one}/comm").read_text().strip() for one in pids]
 
 
 @pytest.mark.parametrize("name", ["ingest-spool", "serve"])

@@ -1,5 +1,6 @@
 """tel-receive: 200 means that it is on disk, whatever happens; anything else that it is not, whoever asks."""
 
+import concurrent.futures
 import contextlib
 import gzip
 import http.client
@@ -641,6 +642,22 @@ def test_idle_connections_do_not_keep_others_out(tmp_path):
         assert receiver.post("b", b"{}") == 200
         receiver.end()
     assert set(stored_bytes(tmp_path / "spool")) == {"a", "b"}
+
+
+def test_on_a_slow_disk_what_is_refused_is_not_stored(tmp_path):
+    """A request whose patience ends while it waits is refused; one that is being written is told what became of it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\nsync = os.fdatasync\nos.fdatasync = lambda fd: (time.sleep(4), sync(fd))[1]\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with receiving(tmp_path / "spool", "--patience", "2", env=environment) as receiver:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            first = pool.submit(receiver.post, "written", b"{}")
+            time.sleep(1)
+            others = [pool.submit(receiver.post, f"waits{n}", b"{}") for n in range(5)]
+            assert [other.result() for other in others] == [503] * 5 and not first.done() and first.result() == 200
+        receiver.end()
+    assert set(stored_bytes(tmp_path / "spool")) == {"written"}
 
 
 def test_bodies_that_never_end_do_not_keep_others_out(receiver):
