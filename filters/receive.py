@@ -45,8 +45,8 @@ Options:
   --patience SECONDS  How long a request may take, and a connection may be
                       idle [default: 60].
   --dedup-window SECONDS
-                      Mark a record "duplicate":true if this process has stored
-                      one of the same id in that time; 0: none
+                      Mark a record "duplicate":true if one of the same id was
+                      stored in that time, among some 500,000; 0: none
                       [default: 3600].
   --keep-ip           Keep the client's address, as http.remote.
   --trusted-proxy NET

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections import OrderedDict, namedtuple
+from collections import namedtuple
 
 from tel import recovery
 from tel.errors import TelError
 
 MOST_WAITING = 32 << 20  # bytes that wait to be written
-MOST_IDS = 200_000  # that are remembered
 
 # One line for the spool: for a record `before` and `after` are its text around the mark of a duplicate, `id` is not
 # None; for a reject `before` is all.
@@ -18,28 +17,6 @@ MARK = b',"duplicate":true'
 
 class Busy(Exception):
     """Nothing more can be taken now."""
-
-
-class Window:
-    """The ids that were written in the last seconds, MOST_IDS at most; 0 seconds: none is remembered."""
-
-    def __init__(self, seconds, most=MOST_IDS, clock=time.monotonic):
-        self.seconds, self._most, self._clock, self._ids = seconds, most, clock, OrderedDict()
-
-    def __contains__(self, id):
-        return id in self._ids and self._ids[id] > self._clock() - self.seconds
-
-    def add(self, ids):
-        """Remember ids from now on."""
-        if self.seconds:
-            now = self._clock()
-            for id in ids:
-                self._ids[id] = now
-                self._ids.move_to_end(id)
-        while self._ids and (
-            len(self._ids) > self._most or next(iter(self._ids.values())) <= self._clock() - self.seconds
-        ):
-            self._ids.popitem(last=False)
 
 
 class Committer:

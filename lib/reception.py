@@ -2,7 +2,7 @@
 
 import os
 
-from tel import committer, counters, exits, receiver, recovery, revisions, schema, service, spool
+from tel import committer, counters, exits, receiver, recovery, revisions, schema, service, spool, window
 from tel.errors import UsageError
 
 LISTEN = "127.0.0.1:8080"
@@ -43,7 +43,7 @@ def serve(wanted, options, stats, say):
         options.size("--roll-size"),
         options.seconds("--roll-age"),
     )
-    window = options.number("--dedup-window")
+    known = window.Window(options.number("--dedup-window"))
     from tel import httpd
 
     address = options["--listen"] or (None if options["--unix"] else LISTEN)
@@ -60,7 +60,7 @@ def serve(wanted, options, stats, say):
     def worker(row, ready):
         shared.use(row)
         files = spool.Spool(wanted.directory, *form, say)
-        writer = committer.Committer(files, committer.Window(window), shared.add)
+        writer = committer.Committer(files, known, shared.add)
         writer.start()
         served = receiver.Receiver(wanted, revisions.Cache(options.histograms()), shared, writer)
         httpd.run(served, sockets, patience, ready, writer.roll)

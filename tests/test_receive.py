@@ -232,6 +232,15 @@ def test_duplicates_are_marked(tmp_path):
     ]  # fmt: skip
 
 
+def test_workers_know_each_others_duplicates(tmp_path):
+    with receiving(tmp_path / "spool", "-j", "2") as receiver:
+        assert [receiver.post(f"a-{number % 20}", b"{}") for number in range(60)] == [200] * 60
+        assert len(list(receiver.spool.glob("current-*"))) == 2
+        receiver.end()
+    marks = [row.get("duplicate", False) for row in lines(tmp_path / "spool")]
+    assert sorted(marks) == [False] * 20 + [True] * 40
+
+
 @pytest.mark.parametrize("words, kept", [
     ([], None), (["--keep-ip"], "127.0.0.1"), (["--keep-ip", "--trusted-proxy", "127.0.0.0/8"], "192.0.2.7"),
     (["--keep-ip", "--trusted-proxy", "10.0.0.0/8"], "127.0.0.1"),

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from tel import committer, encodings, recovery, spool
+from tel import encodings, recovery, spool, window
 from tel.errors import BadData
 
 LINE = b'{"id":"%d","date":"20260901","info":{},"ping":{}}'
@@ -88,19 +88,29 @@ def test_a_recovery_that_was_killed_goes_on(made, tmp_path):
 
 def test_the_window_forgets_by_time_and_number():
     now = [0.0]
-    window = committer.Window(10, most=3, clock=lambda: now[0])
-    window.add(["a", "b"])
+    known = window.Window(10, most=8, clock=lambda: now[0])
+    known.add(["a", "b"])
     now[0] = 5
-    window.add(["c", "a"])
-    assert all(id in window for id in "abc")
+    known.add(["c", "a"])
+    assert all(id in known for id in "abc") and "d" not in known
     now[0] = 11
-    window.add(["d"])
-    assert [id in window for id in "abcd"] == [True, False, True, True]
-    window.add(["e"])
-    assert [id in window for id in "acde"] == [True, False, True, True]
-    nothing = committer.Window(0)
+    assert [id in known for id in "abc"] == [True, False, True]
+    known.add("123456")  # the last of them has the place of "b"
+    assert all(id in known for id in "ac123456")
+    known.add("7")
+    assert sum(id in known for id in "ac1234567") == 8 and "7" in known
+    nothing = window.Window(0)
     nothing.add(["a"])
     assert "a" not in nothing
+
+
+def test_the_window_is_shared_and_roomy():
+    known, ids = window.Window(60, most=1 << 14), [f"id-{n}" for n in range(1 << 13)]
+    if not os.fork():
+        known.add(ids)
+        os._exit(0)
+    os.wait()
+    assert sum(id in known for id in ids) > 0.97 * len(ids) and not any(f"other-{n}" in known for n in range(1000))
 
 
 @pytest.mark.parametrize("wbits, name", [(31, "gzip"), (15, "deflate"), (-15, "deflate")])
