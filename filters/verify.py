@@ -5,7 +5,9 @@ Usage:
 
 Reads every stored file that tel-ls would list and checks its SHA-256, its frames and seek table, the number of its
 lines, and that each line is <id> TAB <json>. Prints a line of JSON for each damaged file, its path and the reason, and
-exits 1 if there are any.
+exits 1 if there are any. Without a condition it also looks at the source positions of all batches (tel-kafka(1)): where
+offsets between the first and the last of a partition are in no batch, or in more than one, it prints the path of the
+commit record behind them, and the reason.
 
 A salvaged file's line tells its name (null if no frame was whole), its frames and records, how many records of the
 commit record it lacks (null if there are more than that knows), and the ranges of bytes [from, to) that were lost.
@@ -30,7 +32,7 @@ from tel import cli, exits
 
 def work(run):
     """Check what the conditions select."""
-    from tel import retrieve, salvage
+    from tel import positions, retrieve, salvage
 
     store, selection = run.selected()
 
@@ -44,6 +46,11 @@ def work(run):
             found.append(reason)
             if reason or run.options["--all"]:
                 yield {"path": path, "reason": reason, **(saved(path, entry) if reason else {})}
+
+        if not (run.options["--where"] or run.options["--filter"]):
+            for batch, reason in positions.faults(store):
+                found.append(reason)
+                yield {"path": store.commit_path(batch), "reason": reason}
 
     found = []
     run.print_values(damaged())

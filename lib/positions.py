@@ -163,6 +163,21 @@ def stored(store):
     return found
 
 
+def faults(store):
+    """Yield (batch, reason) for each batch of a Store that does not begin where those before it of a partition end."""
+    spans = {}
+    for name in filter(_ID.fullmatch, store.names()):
+        for position in of((store.commit(name) or {}).get("ends", ())):
+            spans.setdefault(_key(position), []).append((position["first"], position["next"], name, place(position)))
+    for key in sorted(spans):
+        found = sorted(spans[key])
+        for (_, end, *_), (first, _, name, partition) in zip(found, found[1:]):
+            if first != end:
+                low, high = sorted((first, end))
+                where = "no batch" if first > end else "more than one"
+                yield name, f"of {partition} the offsets {low} to {high - 1} are in {where}"
+
+
 def demand_next(positions, has, where):
     """Raise NotWhole unless each position begins where the store, which `has` what `stored` tells, ends."""
     for position in positions:

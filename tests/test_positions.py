@@ -231,3 +231,25 @@ def test_a_partition_that_the_store_does_not_know_begins_anywhere():
     with pytest.raises(NotWhole, match="goes on at offset 3"):
         positions.demand_next([position(0, 1)], {("pings", 0): 3}, "store")
     positions.demand_next([position(7, 8)], {("pings", 1): 3}, "store")
+
+
+def test_tel_verify_finds_what_is_in_no_batch_or_in_two(persist, run_tool, tmp_path):
+    for first in (0, 5, 10):
+        held = position(first, first + 5), position(7, 7, partition=1)
+        assert persist(stream([str(first + n) for n in range(5)], *held)).returncode == 0
+    whole = run_tool("tel-verify", tmp_path / "store")
+    assert (whole.returncode, whole.stdout) == (0, b"")
+    _, second, third = sorted((tmp_path / "store/.tel/commits").iterdir())
+    text = second.read_text()
+    assert text.count('"first":5') == text.count('"records":5,"rejected"') == 1
+    second.write_text(
+        text.replace('"first":5', '"first":3').replace('"records":5,"rejected"', '"records":7,"rejected"')
+    )
+    twice = run_tool("tel-verify", tmp_path / "store")
+    second.unlink()
+    lacking = run_tool("tel-verify", tmp_path / "store")
+    reasons = [(second, "3 to 4 are in more than one"), (third, "5 to 9 are in no batch")]
+    for done, (path, reason) in zip((twice, lacking), reasons):
+        expected = {"path": str(path), "reason": f"of pings/0 the offsets {reason}"}
+        assert (done.returncode, json.loads(done.stdout)) == (1, expected), done
+    assert run_tool("tel-verify", "--where", "date=20130901", tmp_path / "store").returncode == 0
