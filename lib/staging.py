@@ -22,7 +22,7 @@ FRAME = 1 << 20
 LEVEL = 1
 GRACE, PATIENCE = 3600, 5  # seconds
 STAGED_COMMIT = "commit.json"
-LINE_COST, PART_COST = 48, 500  # bytes of memory beside a line's own, and of a partition that holds no line
+LINE_COST, PART_COST = 48, 750  # bytes of memory beside a line's own, and of a partition that holds no line
 
 
 def fresh_id():
