@@ -14,11 +14,12 @@ import time
 import zlib
 from array import array
 
-from tel import compress, jsonl, streams
+from tel import compress, jsonl
 from tel.errors import IOFailed, NotWhole, naming
-from tel.store import CHANGE, SUFFIX, commit_record, digest_of, is_there, sync_directory, sync_file
+from tel.store import CHANGE, SUFFIX, begin_sync, commit_record, digest_of, is_there, sync_directory, sync_file
 
 FRAME = 1 << 20
+SOON = 4 << 20  # bytes of a file that are sent to the disk before the rest is there
 LEVEL = 1
 GRACE, PATIENCE = 3600, 5  # seconds
 STAGED_COMMIT = "commit.json"
@@ -201,7 +202,7 @@ def _record_text(record, files):
 class _Part:
     """A partition that is being filled: the lines it holds, and the staged file that they go to."""
 
-    __slots__ = ("directory", "lines", "held", "number", "staged", "records", "size", "crc", "sizes")
+    __slots__ = ("directory", "lines", "held", "number", "staged", "records", "size", "digest", "sizes")
 
     def __init__(self, directory):
         self.directory, self.number = directory, 0
@@ -210,7 +211,8 @@ class _Part:
 
     def open(self, staged):
         """Begin a file, or (0) have none."""
-        self.staged, self.records, self.size, self.crc, self.sizes = staged, 0, 0, 0, array("I")
+        self.staged, self.records, self.size, self.sizes = staged, 0, 0, array("I")
+        self.digest = hashlib.sha256() if staged else None
 
 
 # A staged file that is complete; its digest as bytes, there may be very many.
@@ -285,11 +287,7 @@ class Files:
             part.open(self._staged)
             part.number = self._next_number(part.directory)
         data = frame()
-        path = self._path(part.staged)
-        with naming(path), open(path, "ab") as file:
-            file.write(data)
-        part.crc = zlib.crc32(data, part.crc)
-        part.size += len(data)
+        self._write(part, data)
         part.sizes.extend((len(data), size))
         part.records += records
         if part.size >= self._roll_size:
@@ -304,22 +302,28 @@ class Files:
     def _path(self, staged):
         return self._staging.path(f"{staged}.part")
 
-    def _finish(self, part):
-        """Complete a partition's file by its seek table; what is on disk must be what was written."""
-        table = compress.seek_table(list(zip(part.sizes[::2], part.sizes[1::2])))
+    def _write(self, part, data):
+        """Write at the end of a partition's file; what is there then must be what was written.
+
+        Its digest is taken, and its way to the disk begins, while more lines come: at the end nothing is left to do.
+        """
         path = self._path(part.staged)
-        digest, crc = hashlib.sha256(), 0
-        with naming(path), open(path, "r+b") as file:
-            for block in iter(lambda: file.read(streams.BLOCK), b""):
-                digest.update(block)
-                crc = zlib.crc32(block, crc)
-            if crc != part.crc:
+        with naming(path), open(path, "a+b") as file:
+            file.write(data)
+            file.seek(part.size)
+            found = file.read(len(data) + 1)
+            if found != data:
                 raise IOFailed("does not hold what was written into it", path)
-            file.write(table)
-        digest.update(table)
-        size = part.size + len(table)
+            part.digest.update(found)
+            start, part.size = part.size, part.size + len(data)
+            if self._staging.durable and start // SOON < part.size // SOON:
+                begin_sync(file.fileno(), start // SOON * SOON, part.size)
+
+    def _finish(self, part):
+        """Complete a partition's file by its seek table."""
+        self._write(part, compress.seek_table(list(zip(part.sizes[::2], part.sizes[1::2]))))
         self._closed.append(
-            _Closed(part.directory, part.number, part.staged, part.records, size, self.level, digest.digest())
+            _Closed(part.directory, part.number, part.staged, part.records, part.size, self.level, part.digest.digest())
         )
         part.open(0)
 
@@ -339,12 +343,12 @@ class Files:
             self._end()
 
     def _end(self):
+        self._closed.sort(key=lambda closed: f"{closed.directory}/{closed.number:03}{SUFFIX}")
+        paths = [self._path(closed.staged) for closed in self._closed] if self._staging.durable else []
+        for _ in self._pool.map(sync_file, paths) if self._pool else map(sync_file, paths):
+            pass
         if self._pool:
             self._pool.shutdown()
-        self._closed.sort(key=lambda closed: f"{closed.directory}/{closed.number:03}{SUFFIX}")
-        if self._staging.durable:
-            for closed in self._closed:
-                sync_file(self._path(closed.staged))
 
     @property
     def records(self):

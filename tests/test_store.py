@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tools
 from tel import change, persist, retrieve, schema, staging, store
-from tel.errors import BadData, NotWhole, UsageError
+from tel.errors import BadData, IOFailed, NotWhole, UsageError
 
 tools.put_on_path()
 
@@ -542,6 +542,101 @@ def test_threads_and_memory_change_no_record_and_threads_no_byte(place):
         contents.append({path: (place.root / path).read_bytes() for path in place.listed()})
         assert place.ids() == [f"{n:04}" for n in range(900)] and place.run("tel-verify", "s") == ""
     assert contents[0] == contents[1] and len(contents[0]) > 30
+
+
+class Spoiling:
+    """A file that writes another last byte than it is given."""
+
+    def __init__(self, path, mode):
+        self._file = open(path, mode)
+
+    def write(self, data):
+        """Write almost what is given."""
+        self._file.write(data[:-1] + bytes([data[-1] ^ 1]))
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self._file.close()
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def begun(request, tmp_path):
+    """Files of a batch that is being written, and its Staging."""
+    target = store.Store.create(str(tmp_path / "s"))
+    with staging.Staging(target, "b") as staged:
+        yield staging.Files(staged, 1 << 20, 64 << 20, threads=request.param), staged
+
+
+def write(files):
+    """Write so many frames that some of them are in a file."""
+    for _ in range(8):
+        files.add("a", os.urandom(staging.FRAME))
+
+
+def test_what_is_not_there_as_it_was_written_ends_the_batch(begun, monkeypatch):
+    files, staged = begun
+    monkeypatch.setattr(staging, "open", Spoiling, raising=False)
+    with pytest.raises(IOFailed, match="does not hold what was written into it") as caught:
+        write(files)
+    assert caught.value.where == staged.path("1.part")
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.truncate(7), lambda file: file.write(b"more")])
+def test_what_others_do_to_a_staged_file_ends_the_batch(begun, spoil):
+    files, staged = begun
+    write(files)
+    with open(staged.path("1.part"), "ab") as file:
+        spoil(file)
+    with pytest.raises(IOFailed, match="does not hold what was written into it"):
+        write(files)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_large_file_is_on_its_way_to_the_disk_before_its_end(tmp_path, monkeypatch, durable):
+    begun, synced = [], []
+    monkeypatch.setattr(staging, "begin_sync", lambda fd, *part: (begun.append(part), store.begin_sync(fd, *part)))
+    monkeypatch.setattr(staging, "sync_file", synced.append)
+    target = store.Store.create(str(tmp_path / "s"))
+    with staging.Staging(target, "b", durable=durable) as staged:
+        files = staging.Files(staged, 1 << 20, 64 << 20)
+        for _ in range(20):
+            files.add("a", os.urandom(staging.FRAME))
+        assert not synced and len(begun) == (5 if durable else 0)
+        if durable:
+            starts, stops = zip(*begun)
+            assert starts[0] == 0 and all(start <= stop for start, stop in zip(starts[1:], stops))
+        files.close()
+        ((entry, path),) = files.entries()
+        assert synced == ([path] if durable else []) and store.digest_of(path) == entry["sha256"]
+        assert os.path.getsize(path) == entry["bytes"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_are_synced_by_any_number_of_threads(tmp_path, monkeypatch, threads, fails):
+    synced, target = [], store.Store.create(str(tmp_path / "s"))
+
+    def sync(path):
+        synced.append(path)
+        if fails and len(synced) == 3:
+            raise IOFailed("cannot be synced", path)
+
+    monkeypatch.setattr(staging, "sync_file", sync)
+    with staging.Staging(target, "b") as staged:
+        files = staging.Files(staged, *FORM, threads=threads)
+        for n in range(7):
+            files.add(f"{n}", b"a\n")
+        if fails:
+            with pytest.raises(IOFailed, match="cannot be synced"):
+                files.close()
+            return
+        files.close()
+        assert sorted(synced) == sorted(path for _, path in files.entries()) and len(synced) == 7
 
 
 PARTITIONS, EACH = 50_000, 4
