@@ -12,6 +12,8 @@ from tel.document import Document
 
 MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input can hold
 
+LONGER = 6  # bytes that one may become where a JSON text is written anew
+
 # A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
 # without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
 # if a comma followed every member there.
@@ -48,23 +50,27 @@ class Parted:
 
 
 class Judged:
-    """A ping whose histograms have all been judged: its text without the bad ones, as stored and as sent."""
+    """A ping whose histograms have all been judged: its text without the bad ones, as stored and as sent.
+
+    `lessened` tells whether something was taken out.
+    """
 
     stored = False  # as an Outline has it: it is in the format that clients send
     carries = True
 
     def __init__(self, data, edits, parts):
         self._data, self._parts = data, parts
+        self.lessened = any(part.lessened for part in parts)
+        self.most = LONGER * len(data)
         self._stored = edited(data, [*edits, *[(*part.span, part.stored()) for part in parts]])
 
     def converted(self, _version):
         """The ping's bytes in the storage format of the definitions that it was judged by."""
         return self._stored
 
-    def sent_text(self):
-        """The ping's bytes as sent, or None if nothing was taken out of it."""
-        lessened = [(*part.span, part.sent(self._data)) for part in self._parts if part.lessened]
-        return edited(self._data, lessened) if lessened else None
+    def text(self):
+        """The ping's bytes as sent; `most` is a bound of their number."""
+        return edited(self._data, [(*part.span, part.sent(self._data)) for part in self._parts if part.lessened])
 
 
 class _Part:
@@ -98,12 +104,18 @@ class _Part:
 
 
 def _open(text):
-    """An object's text, with a comma behind its last member in the brace's place."""
-    return text[:-1] + b"," if len(text) > 2 else text[:-1]
+    """An object's text, with a comma behind its last member in the brace's place, as a bytearray."""
+    opened = bytearray(text)
+    opened[-1:] = b"," if len(text) > 2 else b""
+    return opened
 
 
 def _closed(text):
-    return (text[:-1] if text.endswith(b",") else text) + b"}"
+    """The object again, in the same bytearray."""
+    if text.endswith(b","):
+        del text[-1:]
+    text += b"}"
+    return text
 
 
 def _member(name, members):
@@ -117,8 +129,8 @@ def edited(data, edits):
     >>> edited(b"abcd", [(3, 3, b"-"), (0, 2, b"x")])
     b'xc-d'
     """
-    pieces, at = [], 0
+    view, pieces, at = memoryview(data), [], 0
     for start, end, text in sorted(edits, key=itemgetter(0)):
-        pieces += data[at:start], text
+        pieces += view[at:start], text
         at = end
-    return b"".join((*pieces, data[at:]))
+    return data[:0].join((*pieces, view[at:]))

@@ -51,9 +51,14 @@ class Record:
     @property
     def ping(self):
         """The ping's bytes."""
-        if self._ping is None:
-            self._ping = self._document.bytes()
+        if self._ping.__class__ is not bytes:
+            self._ping = self._document.bytes() if self._ping is None else self._ping.text()
         return self._ping
+
+    @property
+    def most(self):
+        """How many bytes the ping has at most; they are not made for that where somebody knows it."""
+        return len(self.ping) if self._ping is None or self._ping.__class__ is bytes else self._ping.most
 
     @property
     def original(self):
@@ -61,7 +66,11 @@ class Record:
         return self.line() if self._original is None else self._original
 
     def with_ping(self, ping, document=None):
-        """The same record with other bytes for a ping, or with its Document (ping None), changed and taken over."""
+        """The same record with other bytes for a ping, or with its Document (ping None), changed and taken over.
+
+        In place of the bytes, an object whose `text()` gives them once they are asked for, at `most` so many: what a
+        stage passes on within a chain, the next one may not look at.
+        """
         record = Record(self.small, ping, self.where, self.head, self._original, sound=True)
         record._document, self._document = document, None
         return record

@@ -107,7 +107,7 @@ class Stage(cli.Run):
 
     def _fitting(self, item):
         """An item, or an Overlong in its place if its line is longer than this stage accepts."""
-        if item.__class__ is Record and len(item.ping) < self.max_line - SMALL:
+        if item.__class__ is Record and item.most < self.max_line - SMALL:
             return item
         size = _size(item) if item.__class__ is Record else len(item)
         return item if size <= self.max_line else Overlong(self.max_line, (text_of(item),))

@@ -256,8 +256,7 @@ def _validated(record, cache, sieve):
 
 def _lessened(record, judged, sieve):
     """A record whose ping was Judged by a Sieve, without what that took out; the next stage need not judge again."""
-    sent = judged.sent_text()
-    lessened = record if sent is None else record.with_ping(sent)
+    lessened = record.with_ping(judged) if judged.lessened else record
     lessened.outline = judged if sieve.unknown != "keep" else None
     return lessened
 

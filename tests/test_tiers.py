@@ -16,7 +16,7 @@ from strategies import json_values, raw_pings
 from tel import convert, jsonl, pings, records, rejects, resolve, sample, stats, tiers, validate
 from tel.definitions import find, load
 from tel.errors import BadData
-from tel.parted import Parted
+from tel.parted import Judged, Parted
 from test_properties import OneVersion
 
 MUTATIONS = int(os.environ.get("TEL_MUTATIONS", "20000")) // 10
@@ -162,7 +162,9 @@ def outcome(tier, text, cache, way):
     alone.append(fresh(text, "i" if way.make_ids else "i d"))
     for stage in (validate.validate, convert.convert):
         lines += [record.line() for record in stage(alone, cache, sieve)]
-        lines += [record.line() for record in stage([fresh(text, "i")], cache, sieve)]
+        new = list(stage([fresh(text, "i")], cache, sieve))
+        assert all(record.most >= len(record.ping) for record in new)
+        lines += [record.line() for record in new]
     lines += [record.line() for record in convert.convert(found, cache, sieve)]
     return lines, kept.all, kept.stats.dropped
 
@@ -486,6 +488,26 @@ def test_a_tier_leaves_only_doubtful_histograms_to_the_reference(tier):
     for name, histogram in (("U", PLAIN), ("B", PLAIN), ("C", PLAIN.replace("sum", "log_sum")), ("K", COUNT)):
         text = CLASSIC.replace('"A":', f'"{name}":{histogram},"A":').encode()
         assert isinstance(tiers.look(text).converted(Definitions(FIELDS)), Parted), name
+
+
+@pytest.mark.parametrize("tier", tiers.TIERS)
+def test_what_was_sent_is_made_anew_only_if_somebody_asks(tier, monkeypatch):
+    """A chain hands a ping on from tel-validate to tel-convert, which knows already what it will be."""
+    need(tier)
+    cache, sieve = Definitions(FIELDS), validate.Sieve(Kept())
+    text = CLASSIC.replace('"A":', f'"U":{PLAIN},"A":').encode()
+
+    def validated():
+        (record,) = validate.validate([fresh(text, "i")], cache, sieve)
+        return record.came("there:1")
+
+    expected = convert.convert([validated()], cache, sieve)
+    expected, lessened = [record.line() for record in expected], validated()
+    bound, changed = lessened.most, lessened.with_fields(date="20260902")
+    assert lessened.ping == changed.ping == CLASSIC.encode()
+    assert bound == validated().most > lessened.most == len(lessened.ping)
+    monkeypatch.setattr(Judged, "text", None)
+    assert [record.line() for record in convert.convert([validated()], cache, sieve)] == expected
 
 
 def test_many_doubtful_histograms_are_the_same_in_all_tiers():
