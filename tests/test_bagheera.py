@@ -81,7 +81,7 @@ def test_messages_in_envelopes_become_records(run_tool, tmp_path):
     ]
     peer.send(topic, [(0, None, value) for value in values])
     bad = tmp_path / "bad"
-    done = run_tool("tel-kafka", "--brokers", peer.brokers, "--topic", topic, "--until-end", "--rejects", bad)
+    done = run_tool("tel-kafka", *peer.words, "--topic", topic, "--until-end", "--rejects", bad)
     assert done.returncode == 0, done.stderr
     *lines, _ = map(json.loads, done.stdout.splitlines())
     assert [(line["id"], line["date"]) for line in lines] == [(id.decode(), "20130901"), ("in-gzip", "20130901")]

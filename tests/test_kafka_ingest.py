@@ -25,7 +25,7 @@ def words(cluster, tmp_path):  # noqa: F811
     """The command's first words for a topic."""
 
     def of(topic, *more):  # noqa: F811
-        basic = ["--store", tmp_path / "a store", "--brokers", cluster.brokers, "--topic", topic, "--max-seconds", "2"]
+        basic = ["--store", tmp_path / "a store", *cluster.words, "--topic", topic, "--max-seconds", "2"]
         return [str(word) for word in (INGEST, *basic, *more)]
 
     return of
@@ -69,7 +69,7 @@ def test_bad_data_goes_to_the_dead_letters(cluster, topic, words, run_tool, tmp_
     dead = cluster.topic(f"dead-{uuid.uuid4().hex[:6]}", 1)
     cluster.send(topic, [(0, b"bad", b"nonsense"), *pings(3), (0, b"odd", b'{"ver":77}')])
     assert run_tool(*words(topic, "--once", "--dead-letters", dead)).returncode == 0
-    look = ["tel-kafka", "--brokers", cluster.brokers, "--topic", dead, "--until-end", "--rejects", tmp_path / "look"]
+    look = ["tel-kafka", *cluster.words, "--topic", dead, "--until-end", "--rejects", tmp_path / "look"]
     assert run_tool(*look).returncode == 0
     letters = [json.loads(json.loads(line)["line"]) for line in (tmp_path / "look").read_text().splitlines()]
     assert [(letter["id"], letter["source"]["offset"]) for letter in letters] == [("bad", 0), ("odd", 4)]
@@ -79,8 +79,9 @@ def test_bad_data_goes_to_the_dead_letters(cluster, topic, words, run_tool, tmp_
 def test_a_gap_ends_it(cluster, topic, words, store, run_tool):  # noqa: F811
     cluster.send(topic, pings(30))
     assert run_tool(*words(topic, "--once")).returncode == 0
-    cluster.send(topic, pings(30, name="more"))
+    cluster.send(topic, pings(10, name="lost"))
     cluster.do("delete", topic, 0, 40)
+    cluster.send(topic, pings(20, name="more"))
     done = run_tool(*words(topic, "--once"))
     assert done.returncode == 65 and b"10 offsets are lost" in done.stderr
     assert run_tool(*words(topic, "--once", "--on-gap", "skip")).returncode == 0
