@@ -103,8 +103,11 @@ class Topic:
         return there if wanted is None else wanted
 
     def _described(self):
-        """The topic's metadata."""
-        found = self._consumer.list_topics(self.topic, self.timeout).topics[self.topic]
+        """The topic's metadata. A broker that has just come up knows no brokers, and its word on topics is none."""
+        told = self._consumer.list_topics(self.topic, self.timeout)
+        found = told.topics[self.topic]
+        if found.error and found.error.code() == self._client.KafkaError.UNKNOWN_TOPIC_OR_PART and told.brokers:
+            raise NoInput(f"no such topic: {found.error.str()}", self.topic)
         if found.error:
             raise self._client.KafkaException(found.error)
         return found
@@ -123,7 +126,6 @@ class Topic:
     def _is_final(self, error):
         codes = self._client.KafkaError
         return error.fatal() or error.code() in (
-            codes.UNKNOWN_TOPIC_OR_PART,
             codes.TOPIC_AUTHORIZATION_FAILED,
             codes.GROUP_AUTHORIZATION_FAILED,
         )
@@ -131,8 +133,6 @@ class Topic:
     def failed(self, error):
         """The error that the clients' one is to the user."""
         code, codes = error.code(), self._client.KafkaError
-        if code in (codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_TOPIC):
-            return NoInput(f"no such topic: {error.str()}", self.topic)
         if code in (codes.TOPIC_AUTHORIZATION_FAILED, codes.GROUP_AUTHORIZATION_FAILED):
             return IOFailed(f"the brokers do not allow it: {error.str()}", self.topic)
         return NotWhole(f"the brokers do not answer: {self.problem or error.str()}", self.topic, "try again later")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+import types
 import uuid
 
 import pytest
@@ -326,6 +327,8 @@ def test_a_gap_that_comes_while_it_reads_is_met(cluster, topic, tmp_path):
         "fetch.message.max.bytes=20000",
         "-X",
         "queued.max.messages.kbytes=100",
+        "-X",
+        "fetch.queue.backoff.ms=10",
     ]
     command = ingest(cluster, topic, tmp_path / "store", "--until-end", "--on-gap", "skip", *words)
     reader = subprocess.Popen(command[0], stdout=subprocess.PIPE)
@@ -566,7 +569,39 @@ def test_killed_again_and_again_the_store_has_each_ping_once(cluster, tmp_path):
     )
 
 
-# What the mock cluster cannot do: a partition with holes.
+# What the mock cluster cannot do: brokers that have just come up, and a partition with holes.
+
+
+class Waking:
+    """A consumer of librdkafka that speaks to a broker which learns of others, of topics and partitions one by one."""
+
+    def __init__(self, client):
+        unknown = client.KafkaError(client.KafkaError.UNKNOWN_TOPIC_OR_PART)
+        self._limits = [client.KafkaException(unknown), (0, 12)]
+        self._told = [self._tells(brokers, error) for brokers, error in (({}, unknown), ({1: "broker"}, None))]
+
+    @staticmethod
+    def _tells(brokers, error):
+        topic = types.SimpleNamespace(error=error, partitions={} if error else {0: "partition"})
+        return types.SimpleNamespace(brokers=brokers, topics={"pings": topic})
+
+    def list_topics(self, _topic, _timeout):
+        return self._told.pop(0)
+
+    def get_watermark_offsets(self, _partition, _timeout, cached):
+        answer = self._limits.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_broker_that_has_just_come_up_is_asked_again(monkeypatch):
+    client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
+    from tel import kafka
+
+    monkeypatch.setattr(kafka, "_made", lambda *_: Waking(client))
+    topic = kafka.Topic({}, "pings", None, 5)
+    assert topic.partitions == [0] and topic.ends(0) == (0, 12)
 
 
 class Event:
