@@ -14,9 +14,9 @@ tel-persist keeps that in the batch's commit record. With --resume the next run 
 so that a run that was killed anywhere is done again by the next one, and nothing is lost or stored twice. No other
 state is kept. Messages are read as fast as the next tool takes the records; no more than 16 MiB wait in memory.
 
-Partitions are assigned, not balanced by a consumer group: a run reads those that it is told to, and joins none. To share
-a topic, give each run, under systemd or GNU parallel, a set of its own by --partitions; where two read
-one partition for one store, tel-persist refuses the later (75).
+Partitions are assigned, not balanced by a consumer group: a run reads those that it is told to, and joins no group. To
+share a topic, give each run, under systemd or GNU parallel, a set of its own by --partitions; where two runs read one
+partition for one store, tel-persist refuses the later one (75).
 
 With --produce each line of the input, such as rejects or records, becomes a message, acknowledged by all replicas.
 
