@@ -89,15 +89,18 @@ class Cluster:
         answer = self._process.stdout.readline()
         assert answer == "ok\n", f"{words}: {answer}"
 
-    def send(self, topic, messages, failed=None, **settings):
-        """Send (partition, key, value) messages, all of them; or tell `failed` of each whether it was not taken."""
+    def send(self, topic, messages, failed=None, waiting=5000, **settings):
+        """Send (partition, key, value) messages, all of them; or tell `failed` of each whether it was not taken.
+
+        No more than `waiting` are on their way at a time.
+        """
         from confluent_kafka import Producer
 
         problems = []
         heard = failed or (lambda error, _message: error and problems.append(error))
         producer = Producer({**self.client, "linger.ms": 5, "log_level": 0, **settings})
         for partition, key, value in messages:
-            while len(producer) > 5000:
+            while len(producer) > waiting:
                 producer.poll(0.1)
             producer.produce(topic, value, key, partition, on_delivery=heard, timestamp=MOMENT * 1000)
             producer.poll(0)

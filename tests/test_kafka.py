@@ -482,7 +482,7 @@ class Sending(threading.Thread):
         self._handed, self.counts = [0] * PARTITIONS, [collections.Counter() for _ in range(PARTITIONS)]
 
     def run(self):
-        self._cluster.send(self._topic, self._messages(), self._hear, **{"message.send.max.retries": 0})
+        self._cluster.send(self._topic, self._messages(), self._hear, 300, **{"message.send.max.retries": 0})
         self.sent = True
 
     def _hear(self, error, message):
