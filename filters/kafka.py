@@ -71,38 +71,38 @@ def work(run):
 
 def consume(run, configuration):
     """Write one batch, and tell what is left."""
-    from tel import kafka
+    from tel import consume as consuming
 
     options, seconds = run.options, run.options.seconds
     skip = options.one_of("--on-gap", ("stop", "skip")) == "skip"
     key = options.one_of("--ids", ("key", "ping")) == "key"
     beginning = options.one_of("--from", ("beginning", "end")) == "beginning"
     date = options.date("--date") if options["--date"] else None
-    wanted = kafka.partitions_of(options["--partitions"])
-    bounds = kafka.Bounds(options.number("--max-records"), seconds("--max-seconds"), options["--until-end"])
-    has = kafka.stored(options["--resume"])
-    topic = kafka.Topic(
-        {"group.id": options["--group"] or kafka.GROUP, **configuration},
+    wanted = consuming.partitions_of(options["--partitions"])
+    bounds = consuming.Bounds(options.number("--max-records"), seconds("--max-seconds"), options["--until-end"])
+    has = consuming.stored(options["--resume"])
+    topic = consuming.Topic(
+        {"group.id": options["--group"] or consuming.GROUP, **configuration},
         options["--topic"],
         wanted,
         seconds("--timeout"),
     )
     if options["--group"]:
         topic.inform(has)
-    batch = kafka.Batch(topic, kafka.starts(topic, has, beginning), bounds, skip)
+    batch = consuming.Batch(topic, consuming.starts(topic, has, beginning), bounds, skip)
     run.stats.inputs.append(batch)
-    form = kafka.Form(key, date, options["--make-ids"], run.max_line)
-    records = run.watched(kafka.records(batch, run.rejects, run.stats, form))
+    form = consuming.Form(key, date, options["--make-ids"], run.max_line)
+    records = run.watched(consuming.records(batch, run.rejects, run.stats, form))
     run.write((record.line() for record in records), more=lambda: batch.ended(run.stats))
 
 
 def produce(run, configuration):
     """Send all lines, and wait until they have been taken."""
-    from tel import kafka
+    from tel import produce as producing
 
-    producer = kafka.Producer(configuration, run.options["--topic"], run.options.seconds("--timeout"))
+    producer = producing.Producer(configuration, run.options["--topic"], run.options.seconds("--timeout"))
     for _, line in run.all_lines():
-        producer.send(*kafka.keyed(line))
+        producer.send(*producing.keyed(line))
     producer.close()
     run.stats.written = producer.sent
 

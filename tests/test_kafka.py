@@ -597,10 +597,10 @@ class Waking:
 
 def test_a_broker_that_has_just_come_up_is_asked_again(monkeypatch):
     client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
-    from tel import kafka
+    from tel import consume, kafka
 
-    monkeypatch.setattr(kafka, "_made", lambda *_: Waking(client))
-    topic = kafka.Topic({}, "pings", None, 5)
+    monkeypatch.setattr(kafka, "made", lambda *_: Waking(client))
+    topic = consume.Topic({}, "pings", None, 5)
     assert topic.partitions == [0] and topic.ends(0) == (0, 12)
 
 
@@ -630,7 +630,7 @@ class Event:
 
 
 class Holed:
-    """In place of kafka.Topic: one partition from which compaction took messages, its control record at the end."""
+    """In place of consume.Topic: one partition from which compaction took messages, its control record at the end."""
 
     topic, partitions, timeout, problem = "pings", [0], 5, None
 
@@ -652,11 +652,11 @@ class Holed:
 
 def test_offsets_without_a_message_are_absent():
     client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
-    from tel import kafka
+    from tel import consume
 
     end = Event(12, code=client.KafkaError._PARTITION_EOF)
     topic = Holed(Event(4), Event(5), Event(5), Event(3), Event(9, None), end, Event(13))
-    batch = kafka.Batch(topic, {0: 2}, kafka.Bounds(100, 60, until_end=True))
+    batch = consume.Batch(topic, {0: 2}, consume.Bounds(100, 60, until_end=True))
     for event in batch.messages():
         batch.take(event, "records")
     (held,) = batch.told()["positions"]
@@ -666,11 +666,11 @@ def test_offsets_without_a_message_are_absent():
 
 def test_messages_behind_the_bound_are_left_though_the_end_is_in_sight():
     client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
-    from tel import kafka
+    from tel import consume
 
     end = Event(12, code=client.KafkaError._PARTITION_EOF)
-    for bounds in kafka.Bounds(2, 60), kafka.Bounds(2, 60, until_end=True):
-        batch = kafka.Batch(Holed(Event(4), Event(5), Event(6), end), {0: 2}, bounds)
+    for bounds in consume.Bounds(2, 60), consume.Bounds(2, 60, until_end=True):
+        batch = consume.Batch(Holed(Event(4), Event(5), Event(6), end), {0: 2}, bounds)
         for event in batch.messages():
             batch.take(event, "records")
         assert batch.told()["positions"][0]["next"] == 6
