@@ -10,6 +10,9 @@ import re
 
 from tel import document, jsonl, parted, pings
 from tel.errors import BadData
+from tel.proof import strict
+
+__all__ = ["Heads", "Layout", "Outline", "look", "strict"]  # `strict` is what tel.tiers asks for
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
 MOST_BRACKETS = 400  # opened beside the histograms: what is nested so deeply, the reference may refuse
@@ -47,23 +50,33 @@ class Layout:
 
     def counts(self, values):
         """The counts as text for `"0":2,"7":1`; None in doubt."""
-        return self._counts(values) if values else ",".join(self.zeros)
+        return self.placed(values) if not values or are_counts([values]) else None
 
-    def _counts(self, values):
-        row, position = self.zeros[:], self.position
-        pairs = values.replace(',"', ':"').split(":")
-        found = pairs[1::2]
-        if len(pairs) != 2 * values.count(",") + 2 or len(values) > LONGEST_VALUES:
-            return None
-        try:
-            for key, count in zip(pairs[::2], found):
-                row[position[key]] = count
-        except KeyError:
-            return None
-        digits = "".join(found)
-        if not digits.isdigit() or not digits.isascii() or "" in found or _LEADING_ZERO(values):
-            return None
+    def placed(self, values):
+        """The same for what is known to be keys and counts; None if a key is unknown."""
+        row = self.zeros[:]
+        if values:
+            pairs = values.replace(',"', ':"').split(":")
+            try:
+                any(map(row.__setitem__, map(self.position.__getitem__, pairs[::2]), pairs[1::2]))
+            except KeyError:
+                return None
         return ",".join(row)
+
+
+def are_counts(texts):
+    """Whether texts are all like `"0":2,"7":1`, if what stands before each colon is a key; False in doubt.
+
+    >>> are_counts(['"0":2,"7":1', '"x":0']), are_counts(['"0":02']), are_counts(['"0":2,,3']), are_counts(['"0":'])
+    (False, False, False, False)
+    >>> are_counts(['"0":2,"7":1', '"1":0'])
+    True
+    """
+    joined = "\n".join(texts)
+    if max(map(len, texts)) > LONGEST_VALUES or ":," in joined or ":\n" in f"{joined}\n" or _LEADING_ZERO(joined):
+        return False
+    signs = joined.encode().translate(None, b"0123456789")
+    return signs.replace(b'"":,', b"") == b'"":\n' * (len(texts) - 1) + b'"":'
 
 
 class Heads:
@@ -133,7 +146,10 @@ class Heads:
     @staticmethod
     def _counts(asked):
         """The counts as text for each (layout, values); None in doubt."""
-        return [layout.counts(values) for layout, values in asked]
+        written = [values for _, values in asked if values]
+        if written and not are_counts(written):
+            return [layout.counts(values) for layout, values in asked]
+        return [layout.placed(values) for layout, values in asked]
 
     def _rests(self, rows, tails):
         """The five statistics as text behind each row; None where one or the other is in doubt."""
@@ -177,11 +193,11 @@ def _with_doubts(heads, tails, rows, rests):
     places = [place for place, rest in enumerate(rests) if rest is None]
     if len(places) > MOST_DOUBTS:
         return None
-    known = [(row[0], row[1], rest) for row, rest in zip(rows, rests) if rest is not None]
-    names = [name for name, _, _ in known] + [_name_alone(heads[place], tails[place]) for place in places]
-    if None in names or len(set(names)) < len(names):
+    members = [f"{row[0]}{row[1]},{rest}]" for row, rest in zip(rows, rests) if rest is not None]
+    names = {row[0] for row, rest in zip(rows, rests) if rest is not None}
+    names.update(_name_alone(heads[place], tails[place]) for place in places)
+    if None in names or len(names) < len(rows):
         return None
-    members = [f"{name}{counts},{rest}]" for name, counts, rest in known]
     doubts = []
     for before, place in enumerate(places):
         start = 1 + sum(map(len, heads[:place])) + sum(map(len, tails[:place])) + len('"},"},') * place
@@ -213,6 +229,11 @@ class Outline(pings.TextOutline):
         self._source, self._spans, self._heads = source, spans, heads
         start, end = spans[_PLAIN]
         self.carries = end - start > 2
+
+    def is_sound(self, strict):
+        """Whether the ping is strict JSON by what `strict` says of its histograms; the rest has been parsed."""
+        start, end = self._spans[_PLAIN]
+        return not self.carries or strict(self._source[start:end].encode())
 
     def _converted(self, version):
         source, (start, end) = self._source, self._spans[_PLAIN]

@@ -5,7 +5,6 @@ neighbours go on, as in a pipe. With several workers, forked copies of all stage
 they hand back is counted, rejected and vouched for as if one process had done it.
 """
 
-import gc
 import importlib
 import re
 import shlex
@@ -94,7 +93,6 @@ def _check_shared(names):
 
 def run(commands, count=1, ordered=False):
     """Run a pipeline of Commands; the exit status is that of the last stage that failed, or 0."""
-    gc.set_threshold(100_000, 50, 50)  # records hold no cycles: what is left to collect is little
     heap.hold()
     if count > 1:
         _check_shared([command.tool for command in commands])

@@ -233,6 +233,9 @@ class Run:
 
         `raw()` tells, at the end of standard input, whether the stream starts here.
         """
+        from tel import heap
+
+        heap.hold()
         return stage(self.all_lines(raw) if raw else self.records(named))
 
     def filter(self, stage, raw=None):

@@ -340,14 +340,8 @@ class Form:
             id, value, sent = id or message.id_of(envelope.id), envelope.payload, envelope.time or sent
         line = message.line_of(id, value, self._max_line)
         date = self._date or message.date_of(sent) or message.date_of(int(time.time() * 1000))
-        return resolve.parse_raw(line, date, _look, self._make_ids)[0]
+        return resolve.parse_raw(line, date, tiers.proven, self._make_ids)[0]
 
     def id_of(self, event):
         """The document id that a message's key is, or None."""
         return message.id_of(event.key()) if self._key else None
-
-
-def _look(ping):
-    """A tier's Outline of a ping whose text it has proved to be JSON."""
-    outline = tiers.look(ping)
-    return outline if outline and outline.proven else None

@@ -118,12 +118,14 @@ class Resolver:
 
     def __init__(self, cache, server=None, channels=CHANNELS, only_revision=False, alone=False):
         self.cache, self.server, self.channels, self.only_revision = cache, server, channels, only_revision
-        self._looks = not alone or tiers.sees_all()  # else parsing is quicker than converting for the proof alone
+        self._alone = alone
         self._revisions, self._builds = {}, {}
 
     def look(self, ping):
         """A tier's Outline of a ping's bytes; None in doubt, and where the text of its histograms may be no JSON."""
-        outline = tiers.look(ping) if self._looks else None
+        if self._alone:  # converting is worth the while only if others make use of it
+            return tiers.proven(ping)
+        outline = tiers.look(ping)
         if not outline or outline.proven:
             return outline
         try:

@@ -120,8 +120,8 @@ def _text(value):
 
 def info_of(ping):
     """The info of a ping's bytes, empty for one of no known generation. Raises BadData for what is no JSON object."""
-    outline = tiers.look(ping)
-    if outline and outline.proven:
+    outline = tiers.proven(ping)
+    if outline:
         return outline.info
     value = jsonl.loads(ping)
     if not isinstance(value, dict):

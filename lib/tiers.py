@@ -25,14 +25,15 @@ def look(ping, version=None):
     return _ask("look")(ping, version)
 
 
+def proven(ping):
+    """The same for a ping that is strict JSON as a whole; None in doubt of that, too."""
+    outline = look(ping)
+    return outline if outline and (outline.proven or outline.is_sound(proves)) else None
+
+
 def proves(ping):
     """Whether a tier can say at once that bytes are one object of strict JSON; False in doubt."""
     return _ask("strict")(ping)
-
-
-def sees_all():
-    """Whether a tier's Outlines are of text that is proven to be strict JSON."""
-    return _ask("strict") is not _Reference.strict
 
 
 def finder(ways):

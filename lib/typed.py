@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from tel import canonical
+from tel.proof import holds
 
 LONGEST_STATISTICS = 300  # characters of those of one histogram
 _encode = msgspec.json.Encoder().encode
@@ -66,6 +67,17 @@ class Heads(canonical.Heads):
             return bool(_NUMBERS(f"[{text}]".replace("\n", ",")))
         except (msgspec.DecodeError, ValueError):
             return False
+
+
+_SKIPPED = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def strict(data):
+    """Whether bytes are an object of strict JSON; False in doubt."""
+    try:
+        return holds(data) and bool(_SKIPPED(data))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
 
 
 def look(data, version=None):
