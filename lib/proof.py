@@ -5,7 +5,9 @@ it refuses all that versions of it are known, or might be thought, to let pass.
 """
 
 import functools
+import os
 import re
+import threading
 
 LONGEST_DIGITS, MOST_BRACKETS = b"0" * 200, 400  # no double overflows; the reference follows what is nested so deeply
 _ZEROS = bytes(ord("0") if c in b"0123456789+" else ord("e") if c in b"eE" else ord(" ") for c in range(256))
@@ -30,7 +32,7 @@ def strict(data):
     >>> strict(b'{"a":1}'), strict(b'{"a":01}')
     (True, False)
     """
-    valid = _checker()
+    valid = _checker(os.getpid(), threading.get_ident())
     if valid is None or b"\0" in data or (b"\\u" in data and b"\\ud" in data.lower()) or not holds(data):
         return False
     return bool(valid(data.decode()))
@@ -82,9 +84,9 @@ def _is_flat(data):
     return True
 
 
-@functools.cache
-def _checker():
-    """A function that tells whether a str without NUL is JSON; None if there is none to trust."""
+@functools.lru_cache(maxsize=64)
+def _checker(_process, _thread):
+    """A function that tells one thread whether a str without NUL is JSON; None if there is none to trust."""
     try:
         import sqlite3
 

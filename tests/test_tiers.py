@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 from collections import namedtuple
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from test_generations import MAIN_PINGS, NEAREST
 
 from strategies import json_values, raw_pings
-from tel import convert, jsonl, pings, records, rejects, resolve, sample, stats, tiers, validate
+from tel import convert, jsonl, pings, proof, records, rejects, resolve, sample, stats, tiers, validate
 from tel.definitions import find, load
 from tel.errors import BadData
 from tel.parted import Judged, Parted
@@ -571,6 +572,50 @@ def test_no_tier_proves_what_is_not_strict_json(tier):
         for bad in [text.encode() for text in BAD] + [*BAD_BYTES]:
             data = text[:-1].encode() + b',"x":' + bad[5:-1] + b"}"
             assert is_object(data) or not tiers.proves(data) and not tiers.look(data), data
+
+
+@pytest.mark.parametrize("tier", tiers.TIERS)
+def test_a_tier_proves_what_clients_write_and_what_is_stored(tier, known, corpus):
+    """Else tools that pass pings on would parse them."""
+    need(tier)
+    real = (corpus / "pings" / "telemetry1.ndjson").read_bytes().splitlines()[0]
+    for text in (*generated(10), real):
+        assert tiers.proves(text) or is_doubtful(tier, text)
+        assert tiers.proven(text).info == pings.outline(json.loads(text)).info
+    for text in generated(10):
+        assert tiers.proves(tiers.look(text).converted(known)) or is_doubtful(tier, text)
+    assert tiers.proves(real)
+
+
+@pytest.mark.parametrize("tier", tiers.TIERS)
+def test_a_ping_is_not_proven_by_a_histogram_that_hides_its_end(tier):
+    need(tier)
+    for begin in (
+        '{"histograms":{"A":1},"x":{"b":{"c":1}},',
+        '{"histograms":{"A":{"b":01}},',
+        '{"histograms":{ },"x":{"y":{}},',
+    ):
+        text = f'{begin}"ver":1,{INFO}}}'.encode()
+        found = tiers.proven(text)
+        assert not found or is_object(text) and found.carries == bool(json.loads(text)["histograms"])
+
+
+@pytest.mark.parametrize("checker", ["lets all pass", "refuses all", "fails"])
+def test_a_checker_that_is_not_strict_is_not_trusted(checker, monkeypatch):
+    def execute(_question, _texts):
+        if checker == "fails":
+            raise sqlite3.OperationalError("no such function: json_valid")
+        return iter([(checker == "lets all pass",)])
+
+    class Connection:
+        def __init__(self, *_path, **_how):
+            self.execute = lambda *asked: type("Cursor", (), {"fetchone": lambda _: next(execute(*asked))})()
+
+    assert proof.strict(b"{}")
+    monkeypatch.setattr(sqlite3, "connect", Connection)
+    proof._checker.cache_clear()
+    assert not proof.strict(b"{}")
+    proof._checker.cache_clear()
 
 
 @pytest.mark.parametrize("tier", tiers.TIERS)
