@@ -2,7 +2,8 @@
 
 As a program it runs librdkafka's mock cluster: it prints the brokers' addresses, and obeys the commands on its standard
 input, each answered by a line: `topic NAME PARTITIONS COPIES`, `down|up BROKER`, `late BROKER MILLISECONDS`,
-`leader TOPIC PARTITION BROKER`, `delete TOPIC PARTITION BEFORE`, `refuse API ERROR TIMES`.
+`leader TOPIC PARTITION BROKER`, `delete TOPIC PARTITION BEFORE`, `refuse API ERROR TIMES`. Real brokers may know
+`compact TOPIC`, too: to keep the last message of each key only.
 
 The same tests run against real brokers: TEL_KAFKA_BROKERS has their addresses, TEL_KAFKA_SETTINGS what librdkafka has
 to be told to speak to them, as words NAME=VALUE, and TEL_KAFKA_DO is a program that takes the words of such a command,
@@ -75,7 +76,7 @@ class Cluster:
     def do(self, *words):
         """Give a command to the cluster; skips the test where it does not know how."""
         if words[0] not in self.can | ({"up"} if "down" in self.can else set()):
-            pytest.skip(f"real brokers cannot be told: {words[0]}")
+            pytest.skip(f"{'the mock' if self._process else 'real'} brokers cannot be told: {words[0]}")
         self._perform(*words)
 
     def _perform(self, *words):
@@ -104,7 +105,7 @@ class Cluster:
                 producer.poll(0.1)
             producer.produce(topic, value, key, partition, on_delivery=heard, timestamp=MOMENT * 1000)
             producer.poll(0)
-        assert producer.flush(60) == 0 and not problems, problems
+        assert producer.flush(60) == 0 and not problems, problems[:3]
 
 
 @contextlib.contextmanager

@@ -664,6 +664,23 @@ def test_offsets_without_a_message_are_absent():
     assert positions.of([batch.told()]) == [held]
 
 
+def test_what_compaction_took_is_absent(cluster, kafka):
+    topic = cluster.topic("compacted", 1)
+    cluster.do("compact", topic)
+    few = {"batch.num.messages": 20}  # the brokers' files are small
+    cluster.send(topic, [(0, f"id-{n % 10}".encode(), PING) for n in range(2000)], **few)
+
+    def compacted():
+        records, (held,) = parted(kafka(topic).stdout)
+        return held["absent"] and records, held
+
+    records, held = next(found for found in iter(compacted, None) if found[0])
+    offsets = [record["source"]["offset"] for record in records]
+    assert offsets == sorted(set(offsets)) and {f"id-{n}" for n in range(10)} == {record["id"] for record in records}
+    assert (held["first"], held["next"], held["gaps"]) == (0, 2000, [])
+    assert held["records"] == len(records) == 2000 - held["absent"] < 2000
+
+
 def test_messages_behind_the_bound_are_left_though_the_end_is_in_sight():
     client = pytest.importorskip("confluent_kafka", reason="confluent_kafka is missing: nothing is read from Kafka")
     from tel import consume
