@@ -23,7 +23,7 @@ SOON = 4 << 20  # bytes of a file that are sent to the disk before the rest is t
 LEVEL = 1
 GRACE, PATIENCE = 3600, 5  # seconds
 STAGED_COMMIT = "commit.json"
-LINE_COST, PART_COST = 48, 750  # bytes of memory beside a line's own, and of a partition that holds no line
+LINE_COST, PART_COST = 48, 500  # bytes of memory beside a line's own, and of a partition that holds no line
 
 
 def fresh_id():
@@ -202,7 +202,7 @@ def _record_text(record, files):
 class _Part:
     """A partition that is being filled: the lines it holds, and the staged file that they go to."""
 
-    __slots__ = ("directory", "lines", "held", "number", "staged", "records", "size", "digest", "sizes")
+    __slots__ = ("directory", "lines", "held", "number", "staged", "records", "size", "crc", "digest", "sizes")
 
     def __init__(self, directory):
         self.directory, self.number = directory, 0
@@ -212,7 +212,18 @@ class _Part:
     def open(self, staged):
         """Begin a file, or (0) have none."""
         self.staged, self.records, self.size, self.sizes = staged, 0, 0, array("I")
-        self.digest = hashlib.sha256() if staged else None
+        self.crc, self.digest = 0, None  # very many small files do without the second while they grow
+
+
+def _digest(data, crc, path):
+    """The digest of all that a file has, whose CRC-32 is known. Raises IOFailed."""
+    if zlib.crc32(data) != crc:
+        raise _spoilt(path)
+    return hashlib.sha256(data)
+
+
+def _spoilt(path):
+    return IOFailed("does not hold what was written into it", path)
 
 
 # A staged file that is complete; its digest as bytes, there may be very many.
@@ -302,26 +313,32 @@ class Files:
     def _path(self, staged):
         return self._staging.path(f"{staged}.part")
 
-    def _write(self, part, data):
+    def _write(self, part, data, last=False):
         """Write at the end of a partition's file; what is there then must be what was written.
 
-        Its digest is taken, and its way to the disk begins, while more lines come: at the end nothing is left to do.
+        The digest of a large one is taken, and its way to the disk begins, while more lines come: little is left to do
+        at the end.
         """
         path = self._path(part.staged)
         with naming(path), open(path, "a+b") as file:
             file.write(data)
             file.seek(part.size)
-            found = file.read(len(data) + 1)
-            if found != data:
-                raise IOFailed("does not hold what was written into it", path)
-            part.digest.update(found)
+            if file.read(len(data) + 1) != data:
+                raise _spoilt(path)
             start, part.size = part.size, part.size + len(data)
+            if part.digest:
+                part.digest.update(data)
+            else:
+                part.crc = zlib.crc32(data, part.crc)
+                if last or part.size >= FRAME:
+                    file.seek(0)
+                    part.digest = _digest(file.read(), part.crc, path)
             if self._staging.durable and start // SOON < part.size // SOON:
                 begin_sync(file.fileno(), start // SOON * SOON, part.size)
 
     def _finish(self, part):
         """Complete a partition's file by its seek table."""
-        self._write(part, compress.seek_table(list(zip(part.sizes[::2], part.sizes[1::2]))))
+        self._write(part, compress.seek_table(list(zip(part.sizes[::2], part.sizes[1::2]))), last=True)
         self._closed.append(
             _Closed(part.directory, part.number, part.staged, part.records, part.size, self.level, part.digest.digest())
         )

@@ -596,6 +596,20 @@ def test_what_others_do_to_a_staged_file_ends_the_batch(begun, spoil):
         write(files)
 
 
+def test_a_small_file_is_read_once_more_at_its_end(begun):
+    files, staged = begun
+    for number in range(60):
+        files.add(f"d{number % 20}", os.urandom(100_000))
+    with open(staged.path("1.part"), "r+b") as file:
+        assert 0 < file.seek(0, os.SEEK_END) < staging.FRAME
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    with pytest.raises(IOFailed, match="does not hold what was written into it"):
+        files.close()
+
+
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_large_file_is_on_its_way_to_the_disk_before_its_end(tmp_path, monkeypatch, durable):
     begun, synced = [], []
