@@ -10,12 +10,11 @@ import re
 
 from tel import document, jsonl, parted, pings
 from tel.errors import BadData
-from tel.proof import strict
+from tel.proof import MOST_BRACKETS, strict
 
 __all__ = ["Heads", "Layout", "Outline", "look", "strict"]  # `strict` is what tel.tiers asks for
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
-MOST_BRACKETS = 400  # opened beside the histograms: what is nested so deeply, the reference may refuse
 MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"

@@ -13,7 +13,6 @@ import hashlib
 import re
 
 from tel.errors import BadData, NotWhole
-from tel.store import CHANGE
 
 FIELD = "positions"
 COUNTS = ("records", "rejected", "empty", "absent")
@@ -146,6 +145,11 @@ def batch_id(positions):
     return f"kafka-{shown}-{digits}.{sum(position['next'] for position in positions):020}"
 
 
+def _held(store, batch):
+    """The positions of a stored batch."""
+    return of((store.commit(batch) or {}).get("ends", ()))
+
+
 def stored(store):
     """{(topic, partition): the offset that a Store is to get next}: what its newest batches reached.
 
@@ -153,9 +157,9 @@ def stored(store):
     """
     found, known = {}, set()
     for name in reversed(store.names()):
-        match = None if name.startswith(CHANGE) else _ID.fullmatch(name)
+        match = _ID.fullmatch(name)
         if match and match[1] not in known:
-            positions = of((store.commit(name) or {}).get("ends", ()))
+            positions = _held(store, name)
             known.update([match[1]] if positions else ())
             for position in positions:
                 key = _key(position)
@@ -167,7 +171,7 @@ def faults(store):
     """Yield (batch, reason) for each batch of a Store that does not begin where those before it of a partition end."""
     spans = {}
     for name in filter(_ID.fullmatch, store.names()):
-        for position in of((store.commit(name) or {}).get("ends", ())):
+        for position in _held(store, name):
             spans.setdefault(_key(position), []).append((position["first"], position["next"], name, place(position)))
     for key in sorted(spans):
         found = sorted(spans[key])
