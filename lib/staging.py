@@ -320,10 +320,11 @@ class Files:
         at the end.
         """
         path = self._path(part.staged)
-        with naming(path), open(path, "a+b") as file:
+        with naming(path), open(path, "r+b" if part.size else "x+b") as file:  # what was removed is not made anew
+            end = file.seek(0, os.SEEK_END)
             file.write(data)
             file.seek(part.size)
-            if file.read(len(data) + 1) != data:
+            if end != part.size or file.read(len(data) + 1) != data:
                 raise _spoilt(path)
             start, part.size = part.size, part.size + len(data)
             if part.digest:

@@ -30,7 +30,8 @@ for name, found in (("sshd", SSHD), ("ssh", shutil.which("ssh")), ("parallel", s
 class Host:
     """A sshd, its folder, and the first folder of its PATH, where tests put what shall fail.
 
-    `within` are the words of a command that runs it in another place.
+    `within` are the words of a command that runs it in another place. The shells it starts are told by SHLVL that they
+    are not the first: else bash reads the user's ~/.bashrc, whatever that does.
     """
 
     def __init__(self, place, address, port, within=()):
@@ -48,7 +49,7 @@ StrictModes no
 UsePAM no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
-SetEnv PATH={self.bin}:{os.environ["PATH"]}
+SetEnv PATH={self.bin}:{os.environ["PATH"]} SHLVL=1
 ForceCommand . {self.folder}/profile
 """
         )

@@ -596,6 +596,15 @@ def test_what_others_do_to_a_staged_file_ends_the_batch(begun, spoil):
         write(files)
 
 
+def test_a_staged_file_that_is_taken_away_is_not_begun_anew(begun):
+    files, staged = begun
+    write(files)
+    os.unlink(staged.path("1.part"))
+    with pytest.raises(FileNotFoundError) as caught:
+        write(files)
+    assert caught.value.filename == staged.path("1.part")
+
+
 def test_a_small_file_is_read_once_more_at_its_end(begun):
     files, staged = begun
     for number in range(60):
