@@ -30,6 +30,7 @@ _LACKING = {  # the names of statistics that may follow the values: what stands 
     b'sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
+_ONCE = '"bucket_count":'  # which every histogram has
 _PLAIN, _VER, _VERSION = f'"{pings.PLAIN}"', '"ver"', '"version"'
 _OTHERS = {kind: f'"{kind}"' for kind in (pings.KEYED, pings.ADDON)}
 _MARK = f"cut out {os.urandom(16).hex()}"
@@ -294,13 +295,14 @@ def _empty(rest):
 def _cuts(source):
     """{"histograms" or "ver": (start, end) of its value}; None unless each stands there once, as clients write it.
 
-    What the text of the histograms itself may hold is not looked at: no head that is known has such a name.
+    What the text of the histograms itself may hold is not looked at: no head that is known has such a name. They are
+    taken to end with the last histogram of all; if that is another's, they are no JSON object.
     """
     at = source.find(_PLAIN)
     start = at + len(_PLAIN) + 1
     if at < 0 or source[start - 1 : start + 1] != ":{":
         return None
-    end = start + 2 if source.startswith("{}", start) else source.find("}}", start) + 2
+    end = start + 2 if source.startswith("{}", start) else source.find("}}", source.rfind(_ONCE, start)) + 2
     if end < start + 2 or source.find(_PLAIN, end) >= 0:
         return None
     ver, version = _first(source, _VER, start, end), _first(source, _VERSION, start, end)

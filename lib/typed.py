@@ -1,72 +1,148 @@
-"""The typed tier: the canonical one, with the buckets of a layout as the fields of a msgspec type. Owns msgspec.
+"""The typed tier: the canonical one, with histograms decoded by msgspec types. Owns msgspec.
 
-A wrong bucket, a count that is no integer and a stray quote are errors of the type's own decoder.
+A histogram is an object of one type, its values one of another, whose fields are the buckets of a layout: a wrong
+member, a wrong bucket and a count that is no integer are errors of the decoders. Statistics keep their digits.
 """
 
 import functools
+import os
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import astuple
 
-from tel import canonical
+from tel import canonical, definitions, document, pings
+from tel.errors import BadData
 from tel.proof import holds
 
-LONGEST_STATISTICS = 300  # characters of those of one histogram
+_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
+_LONGEST = b"0" * 200  # fewer digits are within a double
+_ZEROS = bytes(ord("0") if c in b"0123456789" else c for c in range(256))
+_ONCE = '"histogram_type"'  # which every histogram has
+_NEVER = os.urandom(16).hex()  # begins a name that no input can hold
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_ABSENT = msgspec.Raw(b"-1")
+
+
+class Histogram(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A histogram of the classic generation; its values, and numbers that may have a fraction, as they are written."""
+
+    range: tuple[int, int]
+    bucket_count: int
+    histogram_type: int
+    values: msgspec.Raw
+    sum: int
+    log_sum: msgspec.Raw = _ABSENT
+    log_sum_squares: msgspec.Raw = _ABSENT
+    sum_squares_lo: int = -1
+    sum_squares_hi: int = -1
+
+
+_decode = msgspec.json.Decoder(dict[str, Histogram]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Layout(canonical.Layout):
-    """A layout whose counts are decoded by a type of its own (`decode`; None where bounds are alike)."""
+class Heads:
+    """The histograms of some definitions, known by all that comes before their values."""
 
-    def __init__(self, layout):
-        super().__init__(layout)
-        self.decode = _decoder(layout.keys) if len(set(layout.keys)) == len(layout.keys) else None
+    def __init__(self, known):
+        self._known, self._entries = known, {}
 
-    def tuple(self, values):
-        """The counts for `"0":2,"7":1` as a tuple; None in doubt."""
-        try:
-            return astuple(self.decode(f"{{{values}}}"))
-        except (TypeError, ValueError, msgspec.DecodeError):
+    @functools.cached_property
+    def _canonical(self):
+        """What takes one oddity for less than the end of a whole ping, if more slowly."""
+        return canonical.Heads(self._known)
+
+    def arrays(self, text):
+        """The same as canonical.Heads.arrays."""
+        found = None if "\\" in text or _has_negative_zero(text) else self._found(text)
+        if found is None:
+            return self._canonical.arrays(text)
+        names, odd, arrays = found
+        if len(names) > pings.MOST_HISTOGRAMS or len(odd) > canonical.MOST_DOUBTS:
             return None
+        doubts = [_doubt(text, names, odd, place, arrays) for place in odd]
+        return None if None in doubts else (arrays, doubts)
+
+    def _found(self, text):
+        """(all names, the places of those in doubt, the arrays of the others as text); None where types do not fit."""
+        try:
+            found = _decode(text)
+            rows, odd = self._rows(found)
+            arrays = _encode(rows).decode()
+        except _ERRORS:
+            return None
+        return None if text.count(_ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
+
+    def _rows(self, found):
+        """({name: array} of histograms, the places among them of those in doubt). Raises ValueError."""
+        entries, rows, reals, odd = self._entries, {}, [], []
+        for place, (name, histogram) in enumerate(found.items()):
+            log_sum, log_sum_squares = histogram.log_sum, histogram.log_sum_squares
+            shape = name, histogram.bucket_count, histogram.histogram_type, histogram.range
+            try:
+                decode = entries.get(shape) or self._entry(*shape)
+                rows[name] = astuple(decode(histogram.values)) + (
+                    histogram.sum,
+                    log_sum,
+                    log_sum_squares,
+                    histogram.sum_squares_lo,
+                    histogram.sum_squares_hi,
+                )
+            except _ERRORS:
+                odd.append(place)
+            if log_sum is not log_sum_squares:
+                reals += log_sum, log_sum_squares
+        _check_reals(b",".join(reals))
+        return rows, odd
+
+    def _entry(self, name, buckets, type, range):
+        """The decoder of the values of a histogram. Raises ValueError: nobody defines it so."""
+        definition = definitions.find(self._known, name)
+        layout = definition and not definition.keyed and definition.by_buckets.get(buckets)
+        if not layout or type not in layout.types or list(range) != layout.range:
+            raise ValueError(name)
+        decode = self._entries[name, buckets, type, range] = _decoder(layout.keys)
+        return decode
+
+
+def _check_reals(text):
+    """Raise ValueError unless the JSON values in a text are numbers without exponents, and no double overflows."""
+    if text.translate(None, b"0123456789.,-") or _LONGEST in text.translate(_ZEROS):
+        raise ValueError("not plain numbers")
 
 
 @functools.lru_cache(maxsize=4096)
 def _decoder(keys):
-    """The decoder of an object with these keys, all optional, whose values are integers."""
-    fields = [(f"b{at}", int, msgspec.field(default=0, name=key)) for at, key in enumerate(keys)]
+    """The decoder of an object of counts, with these keys, all optional; of those alike, the last one counts."""
+    last = {key: at for at, key in enumerate(keys)}
+    names = [key if last[key] == at else f"{_NEVER}{at}" for at, key in enumerate(keys)]
+    fields = [(f"b{at}", _Count, msgspec.field(default=0, name=name)) for at, name in enumerate(names)]
     return msgspec.json.Decoder(msgspec.defstruct("Values", fields, forbid_unknown_fields=True, gc=False)).decode
 
 
-_NUMBERS = msgspec.json.Decoder(list[float]).decode
+def _has_negative_zero(text):
+    """Whether a minus sign comes before a zero; there are few such signs."""
+    at = text.find("-")
+    while at >= 0 and not text.startswith("0", at + 1):
+        at = text.find("-", at + 1)
+    return at >= 0
 
 
-class Heads(canonical.Heads):
-    """Heads whose values are decoded by type, and printed all at once."""
-
-    layout_class = Layout
-
-    @staticmethod
-    def _counts(asked):
-        try:
-            tuples = [astuple(layout.decode(f"{{{values}}}")) for layout, values in asked]
-        except (TypeError, ValueError, msgspec.DecodeError):  # one of them is in doubt
-            tuples = [layout.tuple(values) for layout, values in asked]
-        texts = _encode([each for each in tuples if each is not None])[2:-2].decode()
-        if "-" in texts:
-            return [layout.counts(values) for layout, values in asked]
-        printed = iter(texts.split("],["))
-        return [
-            layout.counts(values) if each is None else next(printed) for each, (layout, values) in zip(tuples, asked)
-        ]
-
-    @staticmethod
-    def _are_numbers(text):
-        if "-0" in text or max(map(len, text.split("\n"))) > LONGEST_STATISTICS:
-            return False
-        try:
-            return bool(_NUMBERS(f"[{text}]".replace("\n", ",")))
-        except (msgspec.DecodeError, ValueError):
-            return False
+def _doubt(text, names, odd, place, arrays):
+    """The doubt of a parted.Container that one of the names is; None unless it is written as clients do."""
+    quoted = f'"{names[place]}"'
+    start = text.find(quoted)
+    end = text.find(f',"{names[place + 1]}"', start) if place + 1 < len(names) else len(text) - 1
+    if end < 0 or text[start - 1] not in "{," or text.find(quoted, end) > 0:
+        return None
+    try:
+        if len(document.parsed(f"{{{text[start:end]}}}")) != 1:
+            return None
+    except BadData:
+        return None
+    after = next((name for at, name in enumerate(names[place:], place) if at not in odd), None)
+    return start, end, len(arrays) - (arrays == "{}") if after is None else arrays.index(f'"{after}":[')
 
 
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw).decode
@@ -76,7 +152,7 @@ def strict(data):
     """Whether bytes are an object of strict JSON; False in doubt."""
     try:
         return holds(data) and bool(_SKIPPED(data))
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except _ERRORS:
         return False
 
 
