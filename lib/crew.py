@@ -261,7 +261,7 @@ def _send(connection, block, memory):
 
 
 def _are_too_many(stage, tally):
-    limit, lines = stage.rejects.limit, sum(reject.whole for reject in tally.rejects)
+    limit, lines = stage.rejects.limit, sum(tally.rejects.lines.values())
     return limit and not limit.percent and sum(stage.stats.rejected.values()) + lines > limit.most
 
 
@@ -273,10 +273,4 @@ def _book(stage, tally, before):
     stage.out.written += tally.bytes
     stage.seen.raw += tally.raw
     stage.seen.records += tally.records
-    for reject in tally.rejects:
-        stage.rejects.book(reject._replace(where=_moved(reject.where, before)) if before else reject)
-
-
-def _moved(place, before):
-    name, _, number = place.rpartition(":")
-    return f"{name}:{int(number) + before}"
+    stage.rejects.book_all(tally.rejects, before)

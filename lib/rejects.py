@@ -3,7 +3,7 @@
 import base64
 import itertools
 import re
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 from tel import jsonl, streams
 from tel.errors import BadData, UsageError, printable
@@ -13,6 +13,10 @@ FAILED = "job_failed"  # the error type of what a job raises
 
 # A `whole` line or a histogram that is rejected: its place, pieces of JSON text of all else, what `heard` is told.
 Reject = namedtuple("Reject", "whole error_type where text heard")
+
+# Many of them, from the lines of one input: how many of each error type, whole lines and histograms; the input's name;
+# and of each the number of its line, its text in one piece, and what `heard` is told.
+Batch = namedtuple("Batch", "lines histograms name numbers texts heard")
 
 
 class Rejects:
@@ -80,6 +84,20 @@ class Rejects:
         if reject.whole:
             self._check_limits()
 
+    def book_all(self, batch, before=0):
+        """The same for a Batch; `before` so many lines begins what its lines are numbered in."""
+        self.stats.rejected += batch.lines
+        self.stats.dropped += batch.histograms
+        if self.heard:
+            for told in batch.heard:
+                self.heard(*told)
+        if self._file is not None and batch.texts:
+            head = jsonl.dumps({"tool": self.tool, "where": printable(f"{batch.name}:")})[:-2]
+            entries = [b'%s%d"%s' % (head, number + before, text) for number, text in zip(batch.numbers, batch.texts)]
+            self._file.write(b"".join(entries))
+        if batch.lines:
+            self._check_limits()
+
     def stops(self):
         """Whether the first bad thing ends the run."""
         return self._file is None and not self.counting
@@ -103,6 +121,19 @@ class Rejects:
     def _check_limits(self, final=False):
         for limit in filter(None, (self.limit, self.skips)):
             limit.check(self.stats, final)
+
+
+def batch_of(rejects):
+    """The Batch that Rejects from lines of one input are.
+
+    >>> batch_of([Reject(True, "not_json", "a:7", (b"x", b"y"), None)])
+    Batch(lines=Counter({'not_json': 1}), histograms=Counter(), name='a', numbers=[7], texts=[b'xy'], heard=[None])
+    """
+    lines, histograms = (Counter(each.error_type for each in rejects if each.whole is whole) for whole in (True, False))
+    places = [each.where.rpartition(":") for each in rejects]
+    (name,) = {name for name, _, _ in places} or [""]
+    numbers, texts = [int(number) for _, _, number in places], [b"".join(each.text) for each in rejects]
+    return Batch(lines, histograms, name, numbers, texts, [each.heard for each in rejects])
 
 
 def _overlong(line):

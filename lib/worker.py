@@ -7,6 +7,7 @@ import os
 from collections import Counter, namedtuple
 
 from tel import slots
+from tel.rejects import batch_of
 from tel.stage import text_of
 
 # What came of one block: the lines that came out, a Tally of each stage. The lines themselves where they found no
@@ -18,7 +19,12 @@ Tally = namedtuple("Tally", "read written bytes dropped raw records rejects")
 def _noted(rejects):
     """What a stage's Rejects would count and write from now on, noted in a list instead."""
     notes = []
-    rejects.book = lambda reject: notes.append(reject._replace(text=tuple(reject.text)))
+
+    def book(reject):
+        whole = reject.text.__class__ is tuple  # else it is to be read now, while it can be
+        notes.append(reject if whole else reject._replace(text=tuple(reject.text)))
+
+    rejects.book = book
     return notes
 
 
@@ -84,4 +90,6 @@ def _reset(stages, notes):
 
 def _tally(stage, noted):
     counts, seen = stage.stats, stage.seen
-    return Tally(counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, noted)
+    return Tally(
+        counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, batch_of(noted)
+    )
