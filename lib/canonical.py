@@ -18,10 +18,13 @@ LONGEST_VALUES = 4000  # characters: no count in them has more digits than the r
 MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
-_NUMBERS = re.compile(rf"{_NUMBER}(?:[,\n]{_NUMBER})*").fullmatch
+_STATISTICS = (
+    f'sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
+    f'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?'
+)
+_ALL_STATISTICS = re.compile(f"{_STATISTICS}(?:\n{_STATISTICS})*").fullmatch
 _DIGITS, _LETTERS = b"0123456789.-", b'abcdefghijklmnopqrstuvwxyz_":'
 _LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
-_PARTS = re.findall(b',"[a-z_]+":', _LOGARITHMS + _SQUARES)
 _ABSENT = ",-1,-1"
 _LACKING = {  # the names of statistics that may follow the values: what stands for those that lack
     b'sum":': _ABSENT * 2,
@@ -54,11 +57,12 @@ class Layout:
 
     def placed(self, values):
         """The same for what is known to be keys and counts; None if a key is unknown."""
-        row = self.zeros[:]
+        row, position = self.zeros[:], self.position
         if values:
             pairs = values.replace(',"', ':"').split(":")
             try:
-                any(map(row.__setitem__, map(self.position.__getitem__, pairs[::2]), pairs[1::2]))
+                for key, count in zip(pairs[::2], pairs[1::2]):
+                    row[position[key]] = count
             except KeyError:
                 return None
         return ",".join(row)
@@ -82,15 +86,13 @@ def are_counts(texts):
 class Heads:
     """Every text that a canonical histogram of some definitions can begin with, and what follows from it."""
 
-    layout_class = Layout
-
     def __init__(self, known):
         self._entries, layouts = {}, {}
         for name, definition in known.items():
             if definition.keyed:
                 continue
             for layout in reversed(definition.layouts):
-                made = layouts.get(layout) or layouts.setdefault(layout, self.layout_class(layout))
+                made = layouts.get(layout) or layouts.setdefault(layout, Layout(layout))
                 for twin in (name, f"STARTUP_{name}"):
                     if twin == name or twin not in known:
                         self._add(twin, layout, made)
@@ -163,29 +165,16 @@ class Heads:
 
     def _statistics(self, tails):
         """For each text that follows the values of a histogram, the five statistics; None in doubt."""
-        text = "\n".join(tails).encode()
-        names = text.translate(None, _DIGITS).split(b"\n")
-        numbers = text.translate(None, _LETTERS).decode()
-        if not _are_whole(text, names) or not self._are_numbers(numbers):
+        joined = "\n".join(tails)
+        if not _ALL_STATISTICS(joined):
             return None
-        lacking = map(_LACKING.__getitem__, names)
+        text = joined.encode()
+        lacking = map(_LACKING.__getitem__, text.translate(None, _DIGITS).split(b"\n"))
+        numbers = text.translate(None, _LETTERS).decode().split("\n")
         return [
             number.replace(",", f"{_ABSENT},", 1) if lack is None else number + lack
-            for number, lack in zip(numbers.split("\n"), lacking)
+            for number, lack in zip(numbers, lacking)
         ]
-
-    @staticmethod
-    def _are_numbers(text):
-        """Whether a text is numbers, with commas and line ends between them."""
-        return _NUMBERS(text) is not None
-
-
-def _are_whole(text, names):
-    """Whether the names in the lines of a text, which are `names` without digits, have none in them."""
-    counts = {name: names.count(name) for name in set(names)}
-    if not _LACKING.keys() >= counts.keys() or (b"\n" + text).count(b'\nsum":') < len(names):
-        return False
-    return all(text.count(part) == sum(count for name, count in counts.items() if part in name) for part in _PARTS)
 
 
 def _with_doubts(heads, tails, rows, rests):

@@ -159,9 +159,10 @@ def outcome(tier, text, cache, way):
     lonely = resolve.Resolver(cache, only_revision=len(way.sieve) > 0, alone=True)
     found_alone = resolve.resolve([("here:1", line)], lonely, kept, "20260901", way.make_ids)
     lines += [record.line() for record in found_alone]
-    alone = [record for each in lines for record in [records.parse(each, "here:2")]]
-    alone.append(fresh(text, "i" if way.make_ids else "i d"))
+    texts = list(lines)
     for stage in (validate.validate, convert.convert):
+        alone = [records.parse(each, "here:2") for each in texts]  # anew: a stage may have changed one that it rejected
+        alone.append(fresh(text, "i" if way.make_ids else "i d"))
         lines += [record.line() for record in stage(alone, cache, sieve)]
         new = list(stage([fresh(text, "i")], cache, sieve))
         assert all(record.most >= len(record.ping) for record in new)
