@@ -6,7 +6,8 @@ Usage:
 Reads records that tel-resolve made and checks each histogram against its definition: a known name (as it stands,
 else without STARTUP_), histogram_type, bucket_count, range, bucket keys that are lower bounds in canonical decimal,
 counts that are integers from 0, statistics that are numbers. A histogram that does not fit is taken out of the ping
-and goes to the rejects as it was; the ping goes on. A ping in which nothing is wrong keeps its bytes.
+and goes to the rejects as it was; the ping goes on, and all else in it is written as it was (only where a name comes
+twice, or has escapes, a part of a ping is printed anew). A ping in which nothing is wrong keeps its bytes.
 
 A line that is no record, or whose ping is not JSON, has no info, an unknown ver or an unusable id, is rejected whole.
 

@@ -60,6 +60,8 @@ class Layout:
         row, position = self.zeros[:], self.position
         if values:
             pairs = values.replace(',"', ':"').split(":")
+            if len(pairs) % 2:  # a comma has no key behind it
+                return None
             try:
                 for key, count in zip(pairs[::2], pairs[1::2]):
                     row[position[key]] = count

@@ -1,6 +1,7 @@
 """One JSON object whose parts can be exchanged while all other bytes stay as they are."""
 
 import os
+from json.decoder import scanstring
 
 from tel import jsonl
 
@@ -81,6 +82,15 @@ class Document:
             self._pieces = None
         holder[name] = value
 
+    def lessen(self, holder, name, kept, depth=1):
+        """Take away what `kept` has not of a member of an object inside the document, as `lessened` does."""
+        at = self._places.get((id(holder), name))
+        if at is None:
+            self._pieces = None
+        else:
+            self._texts[at] = lessened(self._texts[at], kept, depth)
+        holder[name] = kept
+
     def bytes(self):
         """The object as it is now."""
         if self._pieces is None:
@@ -104,6 +114,52 @@ def parse(data):
 def parsed(source):
     """The same of a text that is a str."""
     return jsonl.check_surrogates(source, jsonl.strict(_DECODER.decode, source))
+
+
+def lessened(text, kept, depth=1):
+    """The text of an object without the members that `kept` has not; `depth` 2: so are its members that are objects.
+
+    All else stays as it is written; the comma goes that followed a member, or, behind the last one left, that between.
+    Where a name comes twice, that object is printed anew.
+
+    >>> lessened('{"a":{"b": 1e5,"c":2},"d":3}', {"a": {"b": 1e5}}, 2)
+    '{"a":{"b": 1e5}}'
+    """
+    members = list(_members(text))
+    if len({name for name, *_ in members}) < len(members):
+        return jsonl.dumps(kept).decode()
+    edits, stays = [], None
+    for at, (name, start, value, end, comma) in enumerate(members):
+        if name not in kept:
+            edits.append((start, end if comma is None else comma + 1, ""))
+            continue
+        stays = at
+        if depth > 1 and isinstance(kept[name], dict):
+            edits.append((value, end, lessened(text[value:end], kept[name], depth - 1)))
+    if stays is not None and stays < len(members) - 1:
+        comma = members[stays][-1]
+        edits.append((comma, comma + 1, ""))
+    pieces, done = [], 0
+    for start, end, new in sorted(edits):
+        pieces += text[done:start], new
+        done = end
+    return "".join((*pieces, text[done:]))
+
+
+def _members(text):
+    """Yield (name, where it starts, where its value does, where that ends, where a comma follows or None) of an object.
+
+    The text is known to be JSON.
+    """
+    at, comma = _behind_space(text, 1), 0
+    while comma is not None and text[at] != "}":
+        name, end = scanstring(text, at + 1)
+        value = _behind_space(text, _behind_space(text, end) + 1)
+        _, end = _DECODER.scan_once(text, value)
+        comma = _behind_space(text, end)
+        comma = comma if text[comma] == "," else None
+        yield name, at, value, end, comma
+        at = comma and _behind_space(text, comma + 1)
 
 
 def extended(data, members):

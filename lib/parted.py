@@ -8,11 +8,9 @@ from collections import namedtuple
 from operator import itemgetter
 
 from tel import jsonl, pings
-from tel.document import Document
+from tel.document import Document, lessened
 
 MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input can hold
-
-LONGER = 6  # bytes that one may become where a JSON text is written anew
 
 # A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
 # without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
@@ -61,7 +59,7 @@ class Judged:
     def __init__(self, data, edits, parts):
         self._data, self._parts = data, parts
         self.lessened = any(part.lessened for part in parts)
-        self.most = LONGER * len(data)
+        self.most = len(data)
         self._stored = edited(data, [*edits, *[(*part.span, part.stored()) for part in parts]])
 
     def converted(self, _version):
@@ -94,13 +92,19 @@ class _Part:
     def sent(self, data):
         """The container's text as it was sent, without the bad ones."""
         start, end = self.span
-        good = {name: self._sent[name] for name in self._good}
-        good.update((name, {key: good[name][key] for key in self._good[name]}) for name in self._by_key())
         places = [
-            (begin - start, to - start + 1, _member(name, good))
+            (begin - start, to - start + 1, self._left(name, data[begin:to]))
             for name, (begin, to, _) in zip(self._sent, self._container.doubts)
         ]
         return _closed(edited(_open(data[start:end]), places))
+
+    def _left(self, name, member):
+        """What is left of the text of a member that was sent, and a comma."""
+        if name not in self._good:
+            return b""
+        if self._keyed:
+            member = lessened(f"{{{member.decode()}}}", {name: self._good[name]}, 2)[1:-1].encode()
+        return member + b","
 
 
 def _open(text):

@@ -13,10 +13,9 @@ from msgspec.structs import astuple
 
 from tel import canonical, definitions, document, pings
 from tel.errors import BadData
-from tel.proof import holds
+from tel.proof import LONGEST_DIGITS, holds
 
 _ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
-_LONGEST = b"0" * 200  # fewer digits are within a double
 _ZEROS = bytes(ord("0") if c in b"0123456789" else c for c in range(256))
 _ONCE = '"histogram_type"'  # which every histogram has
 _NEVER = os.urandom(16).hex()  # begins a name that no input can hold
@@ -96,19 +95,19 @@ class Heads:
         _check_reals(b",".join(reals))
         return rows, odd
 
-    def _entry(self, name, buckets, type, range):
+    def _entry(self, name, buckets, type, low_high):
         """The decoder of the values of a histogram. Raises ValueError: nobody defines it so."""
         definition = definitions.find(self._known, name)
         layout = definition and not definition.keyed and definition.by_buckets.get(buckets)
-        if not layout or type not in layout.types or list(range) != layout.range:
+        if not layout or type not in layout.types or list(low_high) != layout.range:
             raise ValueError(name)
-        decode = self._entries[name, buckets, type, range] = _decoder(layout.keys)
+        decode = self._entries[name, buckets, type, low_high] = _decoder(layout.keys)
         return decode
 
 
 def _check_reals(text):
     """Raise ValueError unless the JSON values in a text are numbers without exponents, and no double overflows."""
-    if text.translate(None, b"0123456789.,-") or _LONGEST in text.translate(_ZEROS):
+    if text.translate(None, b"0123456789.,-") or LONGEST_DIGITS in text.translate(_ZEROS):
         raise ValueError("not plain numbers")
 
 
@@ -134,7 +133,7 @@ def _doubt(text, names, odd, place, arrays):
     quoted = f'"{names[place]}"'
     start = text.find(quoted)
     end = text.find(f',"{names[place + 1]}"', start) if place + 1 < len(names) else len(text) - 1
-    if end < 0 or text[start - 1] not in "{," or text.find(quoted, end) > 0:
+    if end < 0 or text[start - 1] not in "{," or text[end - 1] != "}" or text.find(quoted, end) > 0:
         return None
     try:
         if len(document.parsed(f"{{{text[start:end]}}}")) != 1:

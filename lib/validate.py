@@ -143,9 +143,11 @@ class Sieve:
                 known = definitions_of(record, cache)
             part = {pings.PLAIN: self._plain, pings.KEYED: self._keyed, pings.ADDON: self._addon}[kind]
             good, taken = part(_Place(record, way, known, check, change or _same), histograms)
-            if change or taken:
+            if change:
                 document.set(holder, kind, good)
-                changed = True
+            elif taken:
+                document.lessen(holder, kind, good, 2 if kind == pings.KEYED else 1)
+            changed = changed or bool(change or taken)
         return changed
 
     def _plain(self, place, histograms):

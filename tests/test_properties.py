@@ -96,6 +96,41 @@ def test_splicing_keeps_every_other_byte():
     assert opened.bytes() == b'{ "ver" : 2, "a":1.50, "histograms": [], "b":"\\u00e9\\/", "c":1E5 }'
 
 
+def some_of(source, value, depth):
+    """A part of the members of an object, and of those of objects among them."""
+    left = {name: inner for name, inner in value.items() if source.draw(st.booleans())}
+    nested = depth > 1 and {name: some_of(source, inner, 1) for name, inner in left.items() if isinstance(inner, dict)}
+    return {**left, **(nested or {})}
+
+
+@given(documents().map(bytes.decode), st.integers(1, 2), st.data())
+@settings(max_examples=500)
+def test_what_is_lessened_has_what_was_kept(text, depth, source):
+    kept = some_of(source, json.loads(text), depth)
+    found = document.lessened(text, kept, depth)
+    assert json.loads(found) == kept and list(json.loads(found)) == list(kept)
+    assert document.lessened(text, json.loads(text), depth) in (text, jsonl.dumps(json.loads(text)).decode())
+
+
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [
+        ("abc", '{ "a" : 1.50 ,"b":{"x": 1e5 , "y":2}, "c":"\\u00e9" }'),
+        ("bc", '{ "b":{"x": 1e5 , "y":2}, "c":"\\u00e9" }'),
+        ("ac", '{ "a" : 1.50 , "c":"\\u00e9" }'),
+        ("ab", '{ "a" : 1.50 ,"b":{"x": 1e5 , "y":2}  }'),
+        ("a", '{ "a" : 1.50   }'),
+        ("c", '{  "c":"\\u00e9" }'),
+        ("", "{   }"),
+    ],
+)
+def test_what_is_lessened_keeps_all_other_bytes(kept, left):
+    text = '{ "a" : 1.50 ,"b":{"x": 1e5 , "y":2}, "c":"\\u00e9" }'
+    assert document.lessened(text, dict.fromkeys(kept)) == left
+    inner = document.lessened(text, {"a": 1.5, "b": {"y": 2}, "c": "é"}, 2)
+    assert inner == text.replace('"x": 1e5 , ', " ")
+
+
 @given(
     st.binary(max_size=300).map(lambda data: data.replace(b"x", b"\n")),
     st.lists(st.integers(0, 300)),

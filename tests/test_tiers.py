@@ -291,6 +291,7 @@ ODD_FIELDS = {
     "ADDED": {"kind": "boolean", "keyed": True},
     "STARTUP_ADDED": {"kind": "boolean"},
 }
+SKEWED = PLAIN.replace(',"1"', ',9"1"')
 BRIEF = '{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":2}'
 
 
@@ -307,6 +308,8 @@ BRIEF = '{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":2}
         f'{{"ver":1,{INFO},"histograms":{{}},"keyedHistograms":{{"STARTUP_ADDED":{{"a":{PLAIN}}}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN.replace(""""sum":2""", "")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN.replace("""sum":2""", "")}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED.replace("}", """,8"2":0}""", 1)}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{ }},"id":"other","x":{{"y":{{}}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF}}} ,"id":"other","x":{{"y":{{}}}}}}',
         f'{{"ver":1,{INFO},"id":"i","histograms":{{"A":{PLAIN[:-1]},}}}}}}',
