@@ -77,11 +77,9 @@ class _Part:
     def __init__(self, container, kind, sent, good):
         self._container, self._keyed, self._sent, self._good = container, kind == pings.KEYED, sent, good
         self.span = container.start, container.end
-        self.lessened = good.keys() != sent.keys() or any(len(good[name]) < len(sent[name]) for name in self._by_key())
-
-    def _by_key(self):
-        """The names of the good histograms that are objects of histograms."""
-        return [name for name in self._good if self._keyed and self._sent[name].__class__ is dict]
+        self.lessened = good.keys() != sent.keys() or any(
+            len(good[name]) < len(sent[name]) for name in good if self._keyed and sent[name].__class__ is dict
+        )
 
     def stored(self):
         """The container's text in the storage format."""
@@ -102,8 +100,10 @@ class _Part:
         """What is left of the text of a member that was sent, and a comma."""
         if name not in self._good:
             return b""
-        if self._keyed:
-            member = lessened(f"{{{member.decode()}}}", {name: self._good[name]}, 2)[1:-1].encode()
+        sent = self._sent[name]
+        if self._keyed and sent.__class__ is dict:
+            kept = {name: {key: sent[key] for key in self._good[name]}}
+            member = lessened(f"{{{member.decode()}}}", kept, 2)[1:-1].encode()
         return member + b","
 
 
