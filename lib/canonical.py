@@ -246,7 +246,7 @@ class Outline(pings.TextOutline):
         start, end = self._spans[_PLAIN]
         doubts = [(start + begin, start + to, at) for begin, to, at in doubts]
         container = parted.Container(start, end, arrays.encode(), doubts)
-        return parted.Parted(self._source.encode(), [(*self._spans[_VER], b"2")], [container])
+        return parted.Parted(self._source.encode(), [(*self._spans[_VER], b"2")], [container], pings.PLAIN)
 
 
 def look(data, version=None, heads=Heads):

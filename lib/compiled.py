@@ -10,10 +10,13 @@ from tel.memory import remembered
 
 __all__ = ["finder", "look", "strict", "sums"]  # what tel.tiers asks for
 
-INSIDE = 4  # added to the kind of a container that lies below the payload
+INSIDE, NESTED = 4, 8  # added to the kind of a container below the payload, and to one that lies deeper than others
 HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
 _KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
-_FITTING = {pings.CLASSIC: {0, 1}, pings.UNIFIED: {INSIDE, INSIDE + 1}}  # kinds of containers that are converted
+_FITTING = {  # kinds of containers that are converted
+    kind: {base, base + 1, base + NESTED, base + NESTED + 1}
+    for kind, base in ((pings.CLASSIC, 0), (pings.UNIFIED, INSIDE))
+}
 
 
 def _tree(ways, below=()):
@@ -25,11 +28,14 @@ def _tree(ways, below=()):
 
 def _containers():
     """{way: (-1, kind)} of all containers of histograms: of a ping itself and of its payload."""
-    roots, inside = (((), 0), (("payload",), INSIDE)), ((), ("processes", "*"), ("childPayloads", "*"))
+    roots, inside = (
+        (((), 0), (("payload",), INSIDE)),
+        (((), 0), (("processes", "*"), NESTED), (("childPayloads", "*"), NESTED)),
+    )
     return {
-        (*root, *step, name): (-1, kind + base)
+        (*root, *step, name): (-1, kind + base + depth)
         for root, base in roots
-        for step in inside
+        for step, depth in inside
         for name, kind in _KINDS.items()
     }
 
@@ -138,7 +144,8 @@ class Outline(pings.TextOutline):
             return None
         for _, _, _, doubts in containers:
             if doubts:
-                return parted.Parted(data, edits, [parted.Container(*each) for each in containers])
+                own = pings.PLAIN if spans[_HELD] == [0] else None
+                return parted.Parted(data, edits, [parted.Container(*each) for each in containers], own)
         return parted.edited(data, [*edits, *[each[:3] for each in containers]])
 
     def _arrays(self, version):

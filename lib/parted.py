@@ -19,18 +19,23 @@ Container = namedtuple("Container", "start end stored doubts")
 
 
 class Parted:
-    """A ping's bytes, the edits (start, end, bytes) that its storage format asks for, and its Containers."""
+    """A ping's bytes, the edits (start, end, bytes) that its storage format asks for, and its Containers.
 
-    def __init__(self, data, edits, containers):
-        self._data, self._edits, self._containers = data, edits, containers
+    `own` is the name of the only one, if it is a member of a classic ping itself.
+    """
+
+    def __init__(self, data, edits, containers, own=None):
+        self._data, self._edits, self._containers, self._own = data, edits, containers, own
 
     def document(self):
-        """The ping as a Document, of its histograms only those in doubt, behind the number of their container."""
+        """A Document with the histograms in doubt in their places, behind the numbers of their containers."""
         edits = []
         for number, container in enumerate(self._containers):
             members = [self._data[start:end] for start, end, _ in container.doubts]
             text = b'{"%s":%d%s}' % (MARK.encode(), number, b"".join(b"," + member for member in members))
             edits.append((container.start, container.end, text))
+        if self._own:
+            return Document(b'{"ver":%d,"%s":%s}' % (pings.RAW, self._own.encode(), edits[0][2]))
         return Document(edited(self._data, edits))
 
     def judged(self, document, sift):
