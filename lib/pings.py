@@ -104,9 +104,11 @@ def info_of(ping, generation):
 def _first(ping, ways):
     if isinstance(ways, str):
         return ways
-    values = (at(ping, way) for way in ways)
-    found = next((value for value in values if isinstance(value, (str, int, float, Real))), None)
-    return float(found) if found.__class__ is Real else found
+    for way in ways:
+        value = at(ping, way)
+        if isinstance(value, (str, int, float, Real)):
+            return float(value) if value.__class__ is Real else value
+    return None
 
 
 # What the tools ask of a ping: its generation, whether it is in the storage format, its own id, its small info, the

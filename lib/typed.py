@@ -37,6 +37,7 @@ class Histogram(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sum_squares_hi: int = -1
 
 
+_MEMBERS = Histogram.__struct_fields__
 _decode = msgspec.json.Decoder(dict[str, Histogram]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -60,8 +61,10 @@ class Heads:
         names, odd, arrays = found
         if len(names) > pings.MOST_HISTOGRAMS or len(odd) > canonical.MOST_DOUBTS:
             return None
-        doubts = [_doubt(text, names, odd, place, arrays) for place in odd]
-        return None if None in doubts else (arrays, doubts)
+        try:
+            return arrays, list(_doubts(text, names, odd, arrays))
+        except (BadData, ValueError):
+            return None
 
     def _found(self, text):
         """(all names, the places of those in doubt, the arrays of the others as text); None where types do not fit."""
@@ -128,20 +131,23 @@ def _has_negative_zero(text):
     return at >= 0
 
 
-def _doubt(text, names, odd, place, arrays):
-    """The doubt of a parted.Container that one of the names is; None unless it is written as clients do."""
-    quoted = f'"{names[place]}"'
-    start = text.find(quoted)
-    end = text.find(f',"{names[place + 1]}"', start) if place + 1 < len(names) else len(text) - 1
-    if end < 0 or text[start - 1] not in "{," or text[end - 1] != "}" or text.find(quoted, end) > 0:
-        return None
-    try:
+def _doubts(text, names, odd, arrays):
+    """Yield the doubts of a parted.Container that the names at the places `odd` are.
+
+    Raises ValueError for one that is not written as clients do, BadData for one that is no JSON. No name is found
+    elsewhere: what is not in doubt has no names in it but those of the members of a Histogram, and bounds.
+    """
+    end = at = 0
+    for place in odd:
+        start = text.index(f'"{names[place]}":{{', end)
+        end = text.index(f',"{names[place + 1]}":{{', start) if place + 1 < len(names) else len(text) - 1
+        if names[place] in _MEMBERS or text[start - 1] not in "{," or text[end - 1] != "}":
+            raise ValueError(names[place])
         if len(document.parsed(f"{{{text[start:end]}}}")) != 1:
-            return None
-    except BadData:
-        return None
-    after = next((name for at, name in enumerate(names[place:], place) if at not in odd), None)
-    return start, end, len(arrays) - (arrays == "{}") if after is None else arrays.index(f'"{after}":[')
+            raise ValueError(names[place])
+        after = next((name for at, name in enumerate(names[place:], place) if at not in odd), None)
+        at = len(arrays) - (arrays == "{}") if after is None else arrays.index(f'"{after}":[', at)
+        yield start, end, at
 
 
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw).decode
