@@ -214,10 +214,10 @@ class Outline(pings.TextOutline):
 
     proven = False  # nobody has looked at the text of the histograms yet
 
-    def __init__(self, known, source, spans, heads):
+    def __init__(self, known, data, source, spans, heads):
         super().__init__()
         self.generation, self.stored, self.id, self.info, self.revision, _ = known
-        self._source, self._spans, self._heads = source, spans, heads
+        self._data, self._source, self._spans, self._heads = data, source, spans, heads
         start, end = spans[_PLAIN]
         self.carries = end - start > 2
 
@@ -246,7 +246,7 @@ class Outline(pings.TextOutline):
         start, end = self._spans[_PLAIN]
         doubts = [(start + begin, start + to, at) for begin, to, at in doubts]
         container = parted.Container(start, end, arrays.encode(), doubts)
-        return parted.Parted(self._source.encode(), [(*self._spans[_VER], b"2")], [container], pings.PLAIN)
+        return parted.Parted(self._data, [(*self._spans[_VER], b"2")], [container], pings.PLAIN)
 
 
 def look(data, version=None, heads=Heads):
@@ -272,7 +272,7 @@ def look(data, version=None, heads=Heads):
         return None
     if False in found or found != [pings.PLAIN, *_empty(rest)]:
         return None
-    return Outline(outline, source, spans, heads)
+    return Outline(outline, data, source, spans, heads)
 
 
 def _empty(rest):

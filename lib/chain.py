@@ -10,7 +10,7 @@ import re
 import shlex
 from collections import namedtuple
 
-from tel import crew, exits, heap, usage
+from tel import exits, heap, usage
 from tel.errors import UsageError
 from tel.stage import Stage
 from tel.streams import STDIN
@@ -104,6 +104,8 @@ def run(commands, count=1, ordered=False):
         is_sink = commands[-1].tool == SINK
         if is_sink and stages[-1].options["--threads"] == "1":
             stages[-1].options["--threads"] = str(count)
+        from tel import crew  # slow to import
+
         foreman = crew.Crew(stages, count, ordered or is_sink)
         for stage in stages:
             stage.join(foreman)
