@@ -42,11 +42,31 @@ _decode = msgspec.json.Decoder(dict[str, Histogram]).decode
 _encode = msgspec.json.Encoder().encode
 
 
+class _Decoders(dict):
+    """The decoders of the values of histograms, by name, number of buckets, type and range, as they are asked for.
+
+    Raises ValueError for histograms that nobody defines so.
+    """
+
+    def __init__(self, known):
+        super().__init__()
+        self._known = known
+
+    def __missing__(self, shape):
+        name, buckets, type, low_high = shape
+        definition = definitions.find(self._known, name)
+        layout = definition and not definition.keyed and definition.by_buckets.get(buckets)
+        if not layout or type not in layout.types or list(low_high) != layout.range:
+            raise ValueError(name)
+        decode = self[shape] = _decoder(layout.keys)
+        return decode
+
+
 class Heads:
     """The histograms of some definitions, known by all that comes before their values."""
 
     def __init__(self, known):
-        self._known, self._entries = known, {}
+        self._known, self._decoders = known, _Decoders(known)
 
     @functools.cached_property
     def _canonical(self):
@@ -67,7 +87,7 @@ class Heads:
             return None
 
     def _found(self, text):
-        """(all names, the places of those in doubt, the arrays of the others as text); None where types do not fit."""
+        """(all names, those of them in doubt, the arrays of the others as text); None where types do not fit."""
         try:
             found = _decode(text)
             rows, odd = self._rows(found)
@@ -77,13 +97,14 @@ class Heads:
         return None if text.count(_ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
 
     def _rows(self, found):
-        """({name: array} of histograms, the places among them of those in doubt). Raises ValueError."""
-        entries, rows, reals, odd = self._entries, {}, [], []
-        for place, (name, histogram) in enumerate(found.items()):
+        """({name: array} of histograms, the names of those in doubt). Raises ValueError."""
+        decoders, rows, reals, odd = self._decoders, {}, [], []
+        for name, histogram in found.items():
             log_sum, log_sum_squares = histogram.log_sum, histogram.log_sum_squares
-            shape = name, histogram.bucket_count, histogram.histogram_type, histogram.range
+            if log_sum is not log_sum_squares:
+                reals += log_sum, log_sum_squares
             try:
-                decode = entries.get(shape) or self._entry(*shape)
+                decode = decoders[name, histogram.bucket_count, histogram.histogram_type, histogram.range]
                 rows[name] = astuple(decode(histogram.values)) + (
                     histogram.sum,
                     log_sum,
@@ -92,20 +113,9 @@ class Heads:
                     histogram.sum_squares_hi,
                 )
             except _ERRORS:
-                odd.append(place)
-            if log_sum is not log_sum_squares:
-                reals += log_sum, log_sum_squares
+                odd.append(name)
         _check_reals(b",".join(reals))
         return rows, odd
-
-    def _entry(self, name, buckets, type, low_high):
-        """The decoder of the values of a histogram. Raises ValueError: nobody defines it so."""
-        definition = definitions.find(self._known, name)
-        layout = definition and not definition.keyed and definition.by_buckets.get(buckets)
-        if not layout or type not in layout.types or list(low_high) != layout.range:
-            raise ValueError(name)
-        decode = self._entries[name, buckets, type, low_high] = _decoder(layout.keys)
-        return decode
 
 
 def _check_reals(text):
@@ -132,21 +142,22 @@ def _has_negative_zero(text):
 
 
 def _doubts(text, names, odd, arrays):
-    """Yield the doubts of a parted.Container that the names at the places `odd` are.
+    """Yield the doubts of a parted.Container that the `odd` ones among the names are, in their order.
 
     Raises ValueError for one that is not written as clients do, BadData for one that is no JSON. No name is found
     elsewhere: what is not in doubt has no names in it but those of the members of a Histogram, and bounds.
     """
     end = at = 0
-    for place in odd:
-        start = text.index(f'"{names[place]}":{{', end)
-        end = text.index(f',"{names[place + 1]}":{{', start) if place + 1 < len(names) else len(text) - 1
-        if names[place] in _MEMBERS or text[start - 1] not in "{," or text[end - 1] != "}":
-            raise ValueError(names[place])
+    for name in odd:
+        following = names[names.index(name) + 1 :]
+        start = text.index(f'"{name}":{{', end)
+        end = text.index(f',"{following[0]}":{{', start) if following else len(text) - 1
+        if name in _MEMBERS or text[start - 1] not in "{," or text[end - 1] != "}":
+            raise ValueError(name)
         if len(document.parsed(f"{{{text[start:end]}}}")) != 1:
-            raise ValueError(names[place])
-        after = next((name for at, name in enumerate(names[place:], place) if at not in odd), None)
-        at = len(arrays) - (arrays == "{}") if after is None else arrays.index(f'"{after}":[', at)
+            raise ValueError(name)
+        good = next((each for each in following if each not in odd), None)
+        at = len(arrays) - (arrays == "{}") if good is None else arrays.index(f'"{good}":[', at)
         yield start, end, at
 
 
