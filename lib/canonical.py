@@ -249,8 +249,11 @@ class Outline(pings.TextOutline):
         return parted.Parted(self._data, [(*self._spans[_VER], b"2")], [container], pings.PLAIN)
 
 
-def look(data, version=None, heads=Heads):
-    """The Outline of a classic ping's text; None where only the reference way can tell."""
+def look(data, version=None, heads=Heads, parsed=document.parsed):
+    """The Outline of a classic ping's text; None where only the reference way can tell.
+
+    `parsed` gives the value of what is there beside the histograms, a str of strict JSON. Raises BadData.
+    """
     try:
         source = data.decode()
     except UnicodeDecodeError:
@@ -262,7 +265,7 @@ def look(data, version=None, heads=Heads):
     if rest.count("[") + rest.count("{") > MOST_BRACKETS:
         return None
     try:
-        value = document.parsed(rest)
+        value = parsed(rest)
         if value.get(pings.PLAIN) != _MARK or value.get("ver") != _MARK:
             return None
         value[pings.PLAIN], value["ver"] = {}, pings.RAW

@@ -90,7 +90,7 @@ class _Part:
         """The container's text in the storage format."""
         container, good = self._container, self._good
         places = [(at, at, _member(name, good)) for name, (_, _, at) in zip(self._sent, container.doubts)]
-        return _closed(edited(_open(container.stored), places))
+        return _spliced(container.stored, places)
 
     def sent(self, data):
         """The container's text as it was sent, without the bad ones."""
@@ -99,7 +99,7 @@ class _Part:
             (begin - start, to - start + 1, self._left(name, data[begin:to]))
             for name, (begin, to, _) in zip(self._sent, self._container.doubts)
         ]
-        return _closed(edited(_open(data[start:end]), places))
+        return _spliced(data[start:end], places)
 
     def _left(self, name, member):
         """What is left of the text of a member that was sent, and a comma."""
@@ -112,19 +112,24 @@ class _Part:
         return member + b","
 
 
-def _open(text):
-    """An object's text, with a comma behind its last member in the brace's place, as a bytearray."""
-    opened = bytearray(text)
-    opened[-1:] = b"," if len(text) > 2 else b""
-    return opened
+def _spliced(text, places):
+    """An object's text with what stands at each (start, end, bytes) replaced, in their order.
 
-
-def _closed(text):
-    """The object again, in the same bytearray."""
-    if text.endswith(b","):
-        del text[-1:]
-    text += b"}"
-    return text
+    They are places in a text where a comma follows every member, the last one, too, where the brace is.
+    """
+    last, comma = len(text) - 1, b"," if len(text) > 2 else b""
+    view, pieces, at = memoryview(text), [], 0
+    for start, end, new in [*places, (last + 1, last + 1, b"")]:
+        pieces.append(view[at : min(start, last)])
+        if at <= last < start:
+            pieces.append(comma)
+        pieces.append(new)
+        at = end
+    while not pieces[-1]:
+        pieces.pop()
+    if pieces[-1][-1:] == b",":
+        pieces[-1] = pieces[-1][:-1]
+    return b"".join((*pieces, b"}"))
 
 
 def _member(name, members):

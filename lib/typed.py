@@ -6,20 +6,19 @@ member, a wrong bucket and a count that is no integer are errors of the decoders
 
 import functools
 import os
-from typing import Annotated
 
 import msgspec
 from msgspec.structs import astuple
 
-from tel import canonical, definitions, document, pings
+from tel import canonical, definitions, document, jsonl, pings
 from tel.errors import BadData
 from tel.proof import LONGEST_DIGITS, holds
 
 _ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
 _ZEROS = bytes(ord("0") if c in b"0123456789" else c for c in range(256))
+_DIGITS = "0123456789"  # what the names of buckets end with
 _ONCE = '"histogram_type"'  # which every histogram has
 _NEVER = os.urandom(16).hex()  # begins a name that no input can hold
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 _ABSENT = msgspec.Raw(b"-1")
 
 
@@ -75,7 +74,7 @@ class Heads:
 
     def arrays(self, text):
         """The same as canonical.Heads.arrays."""
-        found = None if "\\" in text or _has_negative_zero(text) else self._found(text)
+        found = None if "\\" in text or _has_odd_minus(text) else self._found(text)
         if found is None:
             return self._canonical.arrays(text)
         names, odd, arrays = found
@@ -126,19 +125,25 @@ def _check_reals(text):
 
 @functools.lru_cache(maxsize=4096)
 def _decoder(keys):
-    """The decoder of an object of counts, with these keys, all optional; of those alike, the last one counts."""
+    """The decoder of an object of integers, with these keys, all optional; of those alike, the last one counts."""
     last = {key: at for at, key in enumerate(keys)}
     names = [key if last[key] == at else f"{_NEVER}{at}" for at, key in enumerate(keys)]
-    fields = [(f"b{at}", _Count, msgspec.field(default=0, name=name)) for at, name in enumerate(names)]
+    fields = [(f"b{at}", int, msgspec.field(default=0, name=name)) for at, name in enumerate(names)]
     return msgspec.json.Decoder(msgspec.defstruct("Values", fields, forbid_unknown_fields=True, gc=False)).decode
 
 
-def _has_negative_zero(text):
-    """Whether a minus sign comes before a zero; there are few such signs."""
+def _has_odd_minus(text):
+    """Whether a minus sign comes before a zero, or may make a count negative; there are few such signs.
+
+    >>> _has_odd_minus('"sum":-5'), _has_odd_minus('"sum":-0'), _has_odd_minus('"7":-5'), _has_odd_minus('"7": -5')
+    (False, True, True, True)
+    """
     at = text.find("-")
-    while at >= 0 and not text.startswith("0", at + 1):
+    while at >= 0:
+        if text.startswith("0", at + 1) or text[at - 2 : at] != '":' or text[at - 3] in _DIGITS:
+            return True
         at = text.find("-", at + 1)
-    return at >= 0
+    return False
 
 
 def _doubts(text, names, odd, arrays):
@@ -172,6 +177,17 @@ def strict(data):
         return False
 
 
+_decode_any = msgspec.json.Decoder().decode
+
+
+def _parsed(text):
+    """The value of strict JSON in a str. Raises BadData."""
+    try:
+        return jsonl.check_surrogates(text, _decode_any(text))
+    except _ERRORS:
+        raise BadData("not_json", "not JSON") from None
+
+
 def look(data, version=None):
     """The Outline of a classic ping's text; None where only the reference way can tell."""
-    return canonical.look(data, version, Heads)
+    return canonical.look(data, version, Heads, _parsed)
