@@ -109,12 +109,12 @@ class Heads:
             self._entries[head] = f"{quoted}:[", made.kept.get, made
 
     def arrays(self, text):
-        """(the text of `{name: histogram}` as that of `{name: array}`, the doubts of a parted.Container).
+        """(the text of `{name: histogram}` as that of `{name: array}`, in bytes, the doubts of a parted.Container).
 
         What is in doubt is a member in strict JSON all the same. None in doubt of the whole.
         """
         if text == "{}":
-            return text, ()
+            return b"{}", ()
         pieces = text[2:-2].split('},"')
         heads, tails = pieces[::2], pieces[1::2]
         if len(pieces) % 2 or len(heads) > pings.MOST_HISTOGRAMS or not text.startswith('{"'):
@@ -125,7 +125,7 @@ class Heads:
             return _with_doubts(heads, tails, rows, rests)
         names = {name for name, _ in rows}
         members = [f"{name}{counts},{rest}]" for (name, counts), rest in zip(rows, rests)]
-        return None if len(names) < len(rows) else ('{"' + ',"'.join(members) + "}", ())
+        return None if len(names) < len(rows) else (_object(members), ())
 
     def _rows(self, heads):
         """(name with its quotes, colon and bracket, counts as text) of each head; None for one in doubt."""
@@ -195,7 +195,12 @@ def _with_doubts(heads, tails, rows, rests):
         end = start + len(heads[place]) + len(tails[place]) + len('"},"}')
         at = 1 + sum(map(len, members[: place - before])) + len('",') * (place - before)
         doubts.append((start, end, at))
-    return '{"' + ',"'.join(members) + "}" if members else "{}", doubts
+    return _object(members), doubts
+
+
+def _object(members):
+    """An object of members that lack their first quote, in bytes."""
+    return ('{"' + ',"'.join(members) + "}").encode() if members else b"{}"
 
 
 def _name_alone(head, tail):
@@ -228,7 +233,7 @@ class Outline(pings.TextOutline):
 
     def _converted(self, version):
         source, (start, end) = self._source, self._spans[_PLAIN]
-        arrays, doubts = "{}", ()
+        arrays, doubts = b"{}", ()
         if self.carries:
             found = version and version.made_by(self._heads).arrays(source[start:end])
             if found is None:
@@ -236,16 +241,16 @@ class Outline(pings.TextOutline):
             arrays, doubts = found
         if doubts:
             return self._parted(arrays, doubts)
-        edits = sorted([(start, end, arrays), (*self._spans[_VER], "2")])
+        edits = sorted([(start, end, arrays), (*self._spans[_VER], b"2")])
         (a, b, first), (c, d, second) = edits
-        return "".join((source[:a], first, source[b:c], second, source[d:])).encode()
+        return b"".join((source[:a].encode(), first, source[b:c].encode(), second, source[d:].encode()))
 
     def _parted(self, arrays, doubts):
         if not self._source.isascii():
             return None  # places in the text are not those in its bytes
         start, end = self._spans[_PLAIN]
         doubts = [(start + begin, start + to, at) for begin, to, at in doubts]
-        container = parted.Container(start, end, arrays.encode(), doubts)
+        container = parted.Container(start, end, arrays, doubts)
         return parted.Parted(self._data, [(*self._spans[_VER], b"2")], [container], pings.PLAIN)
 
 

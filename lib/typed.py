@@ -86,11 +86,11 @@ class Heads:
             return None
 
     def _found(self, text):
-        """(all names, those of them in doubt, the arrays of the others as text); None where types do not fit."""
+        """(all names, those of them in doubt, the arrays of the others); None where types do not fit."""
         try:
             found = _decode(text)
             rows, odd = self._rows(found)
-            arrays = _encode(rows).decode()
+            arrays = _encode(rows)
         except _ERRORS:
             return None
         return None if text.count(_ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
@@ -162,7 +162,7 @@ def _doubts(text, names, odd, arrays):
         if len(document.parsed(f"{{{text[start:end]}}}")) != 1:
             raise ValueError(name)
         good = next((each for each in following if each not in odd), None)
-        at = len(arrays) - (arrays == "{}") if good is None else arrays.index(f'"{good}":[', at)
+        at = len(arrays) - (arrays == b"{}") if good is None else arrays.index(b'"%s":[' % good.encode(), at)
         yield start, end, at
 
 
