@@ -12,9 +12,10 @@ from tel import document, jsonl, parted, pings
 from tel.errors import BadData
 from tel.proof import MOST_BRACKETS, strict
 
-__all__ = ["Heads", "Layout", "Outline", "look", "strict"]  # `strict` is what tel.tiers asks for
+__all__ = ["Heads", "Outline", "look", "strict"]  # `strict` is what tel.tiers asks for
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
+ONCE = '"bucket_count"'  # which every histogram has
 MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
@@ -33,7 +34,6 @@ _LACKING = {  # the names of statistics that may follow the values: what stands 
     b'sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
-_ONCE = '"bucket_count":'  # which every histogram has
 _PLAIN, _VER, _VERSION = f'"{pings.PLAIN}"', '"ver"', '"version"'
 _OTHERS = {kind: f'"{kind}"' for kind in (pings.KEYED, pings.ADDON)}
 _MARK = f"cut out {os.urandom(16).hex()}"
@@ -301,7 +301,7 @@ def _cuts(source):
     start = at + len(_PLAIN) + 1
     if at < 0 or source[start - 1 : start + 1] != ":{":
         return None
-    end = start + 2 if source.startswith("{}", start) else source.find("}}", source.rfind(_ONCE, start)) + 2
+    end = start + 2 if source.startswith("{}", start) else source.find("}}", source.rfind(ONCE, start)) + 2
     if end < start + 2 or source.find(_PLAIN, end) >= 0:
         return None
     ver, version = _first(source, _VER, start, end), _first(source, _VERSION, start, end)

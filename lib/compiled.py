@@ -146,7 +146,7 @@ class Outline(pings.TextOutline):
             if doubts:
                 own = pings.PLAIN if spans[_HELD] == [0] else None
                 return parted.Parted(data, edits, [parted.Container(*each) for each in containers], own)
-        return parted.edited(data, [*edits, *[each[:3] for each in containers]])
+        return document.edited(data, [*edits, *[each[:3] for each in containers]])
 
     def _arrays(self, version):
         """What parted.Containers of a ping are made of by the definitions of a Version; None in doubt."""

@@ -2,6 +2,7 @@
 
 import os
 from json.decoder import scanstring
+from operator import itemgetter
 
 from tel import jsonl
 
@@ -139,11 +140,7 @@ def lessened(text, kept, depth=1):
     if stays is not None and stays < len(members) - 1:
         comma = members[stays][-1]
         edits.append((comma, comma + 1, ""))
-    pieces, done = [], 0
-    for start, end, new in sorted(edits):
-        pieces += text[done:start], new
-        done = end
-    return "".join((*pieces, text[done:]))
+    return edited(text, edits)
 
 
 def _members(text):
@@ -160,6 +157,19 @@ def _members(text):
         comma = comma if text[comma] == "," else None
         yield name, at, value, end, comma
         at = comma and _behind_space(text, comma + 1)
+
+
+def edited(data, edits):
+    """Bytes, or a str, with what stands at each (start, end, new) replaced.
+
+    >>> edited(b"abcd", [(3, 3, b"-"), (0, 2, b"x")]), edited("abc", [(1, 2, "")])
+    (b'xc-d', 'ac')
+    """
+    view, pieces, at = data if data.__class__ is str else memoryview(data), [], 0
+    for start, end, new in sorted(edits, key=itemgetter(0)):
+        pieces += view[at:start], new
+        at = end
+    return data[:0].join((*pieces, view[at:]))
 
 
 def extended(data, members):

@@ -5,10 +5,9 @@ Most real pings have one unknown name among hundreds. All other bytes of such a 
 
 import os
 from collections import namedtuple
-from operator import itemgetter
 
 from tel import jsonl, pings
-from tel.document import Document, lessened
+from tel.document import Document, edited, lessened
 
 MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input can hold
 
@@ -135,16 +134,3 @@ def _spliced(text, places):
 def _member(name, members):
     """A member's text and a comma; nothing if it is not there."""
     return jsonl.dumps({name: members[name]})[1:-1] + b"," if name in members else b""
-
-
-def edited(data, edits):
-    """Bytes with what stands at each (start, end, bytes) replaced.
-
-    >>> edited(b"abcd", [(3, 3, b"-"), (0, 2, b"x")])
-    b'xc-d'
-    """
-    view, pieces, at = memoryview(data), [], 0
-    for start, end, text in sorted(edits, key=itemgetter(0)):
-        pieces += view[at:start], text
-        at = end
-    return data[:0].join((*pieces, view[at:]))

@@ -10,7 +10,8 @@ import re
 import threading
 
 LONGEST_DIGITS, MOST_BRACKETS = b"0" * 200, 400  # no double overflows; the reference follows what is nested so deeply
-_ZEROS = bytes(ord("0") if c in b"0123456789+" else ord("e") if c in b"eE" else ord(" ") for c in range(256))
+# What a text looks like with every digit a zero, every exponent an `e`, and all else a space.
+ZEROS = bytes(ord("0") if c in b"0123456789+" else ord("e") if c in b"eE" else ord(" ") for c in range(256))
 _EXPONENT = b"0e000"  # what one of three digits looks like in zeros
 _DIGITS = re.compile(rb"[+0-9]*").match
 _BEFORE_NUMBER, _LONG_NUMBER = b":,[ \t\r\n", 64
@@ -52,7 +53,7 @@ def holds(data):
         data.isascii() or data.decode()
     except UnicodeDecodeError:
         return False
-    zeros = data.translate(_ZEROS)
+    zeros = data.translate(ZEROS)
     return LONGEST_DIGITS not in zeros and not _has_exponents(data, zeros) and _is_flat(data)
 
 
@@ -60,7 +61,7 @@ def _has_exponents(data, zeros):
     """Whether there may be numbers with an exponent of three digits, and not just names made of hexadecimal ones.
 
     >>> text = b'["a7e1234",1e300]'
-    >>> _has_exponents(text, text.translate(_ZEROS)), _has_exponents(text[:10], text[:10].translate(_ZEROS))
+    >>> _has_exponents(text, text.translate(ZEROS)), _has_exponents(text[:10], text[:10].translate(ZEROS))
     (True, False)
     """
     at = zeros.find(_EXPONENT)

@@ -1,7 +1,7 @@
 """The tiers: faster ways to the same bytes. A tier looks at a ping's text, and hands over whatever it is not sure of.
 
 plain      canonical text cut by Python's own string functions; always there
-fast       the same, with the buckets of each layout decoded by msgspec
+fast       the same, with histograms decoded by msgspec
 compiled   a compiled module that skims the text; any generation of ping, members in any order
 
 The best one that can be imported is used; TEL_TIER names another, or `reference`, which is no tier at all.

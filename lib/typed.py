@@ -12,12 +12,10 @@ from msgspec.structs import astuple
 
 from tel import canonical, definitions, document, jsonl, pings
 from tel.errors import BadData
-from tel.proof import LONGEST_DIGITS, holds
+from tel.proof import LONGEST_DIGITS, ZEROS, holds
 
 _ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
-_ZEROS = bytes(ord("0") if c in b"0123456789" else c for c in range(256))
 _DIGITS = "0123456789"  # what the names of buckets end with
-_ONCE = '"histogram_type"'  # which every histogram has
 _NEVER = os.urandom(16).hex()  # begins a name that no input can hold
 _ABSENT = msgspec.Raw(b"-1")
 
@@ -93,7 +91,9 @@ class Heads:
             arrays = _encode(rows)
         except _ERRORS:
             return None
-        return None if text.count(_ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
+        return (
+            None if text.count(canonical.ONCE) > len(found) else (list(found), odd, arrays)
+        )  # a name may be there twice
 
     def _rows(self, found):
         """({name: array} of histograms, the names of those in doubt). Raises ValueError."""
@@ -119,7 +119,7 @@ class Heads:
 
 def _check_reals(text):
     """Raise ValueError unless the JSON values in a text are numbers without exponents, and no double overflows."""
-    if text.translate(None, b"0123456789.,-") or LONGEST_DIGITS in text.translate(_ZEROS):
+    if text.translate(None, b"0123456789.,-") or LONGEST_DIGITS in text.translate(ZEROS):
         raise ValueError("not plain numbers")
 
 

@@ -147,7 +147,7 @@ class Sieve:
                 document.set(holder, kind, good)
             elif taken:
                 document.lessen(holder, kind, good, 2 if kind == pings.KEYED else 1)
-            changed = changed or bool(change or taken)
+            changed |= bool(change or taken)
         return changed
 
     def _plain(self, place, histograms):
