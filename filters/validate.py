@@ -42,7 +42,11 @@ def work(run):
 
     options = run.options
     sieve = validate.Sieve(
-        run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
+        run.rejects,
+        options["--whole"],
+        options.switch("--keyed"),
+        options.one_of("--unknown", validate.Sieve.UNKNOWN),
+        run.alone,
     )
     cache = revisions.shared(options.histograms())
     if not options["--check"]:

@@ -7,6 +7,7 @@ and type are right if the head is known. What is not written so is not judged he
 
 import os
 import re
+from itertools import repeat
 
 from tel import document, jsonl, parted, pings
 from tel.errors import BadData
@@ -20,7 +21,7 @@ MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
 _NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
 _STATISTICS = (
-    f'sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
+    f',"sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
     f'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?'
 )
 _ALL_STATISTICS = re.compile(f"{_STATISTICS}(?:\n{_STATISTICS})*").fullmatch
@@ -28,14 +29,15 @@ _DIGITS, _LETTERS = b"0123456789.-", b'abcdefghijklmnopqrstuvwxyz_":'
 _LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
 _ABSENT = ",-1,-1"
 _LACKING = {  # the names of statistics that may follow the values: what stands for those that lack
-    b'sum":': _ABSENT * 2,
-    b'sum":' + _LOGARITHMS: _ABSENT,
-    b'sum":' + _SQUARES: None,  # is to be put between
-    b'sum":' + _LOGARITHMS + _SQUARES: "",
+    b',"sum":': _ABSENT * 2,
+    b',"sum":' + _LOGARITHMS: _ABSENT,
+    b',"sum":' + _SQUARES: None,  # is to be put between
+    b',"sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
 _PLAIN, _VER, _VERSION = f'"{pings.PLAIN}"', '"ver"', '"version"'
 _OTHERS = {kind: f'"{kind}"' for kind in (pings.KEYED, pings.ADDON)}
+_UNKNOWN = None, "".format, None  # the entry of a head that nobody knows
 _MARK = f"cut out {os.urandom(16).hex()}"
 
 
@@ -43,7 +45,8 @@ class Layout:
     """What is asked of the values of one layout: their text as an object's members, to the counts of all buckets."""
 
     def __init__(self, layout):
-        self.zeros, self.kept = ["0"] * layout.n_buckets, {}
+        self.zeros = ["0"] * layout.n_buckets
+        self.kept = {"": ",".join(self.zeros)}
         self.position = {f'"{key}"': at for key, at in layout.position.items()}
 
     def keep(self, values, counts):
@@ -53,21 +56,24 @@ class Layout:
 
     def counts(self, values):
         """The counts as text for `"0":2,"7":1`; None in doubt."""
-        return self.placed(values) if not values or are_counts([values]) else None
+        return self.placed(values) if are_counts([values]) else None
 
     def placed(self, values):
         """The same for what is known to be keys and counts; None if a key is unknown."""
         row, position = self.zeros[:], self.position
-        if values:
-            pairs = values.replace(',"', ':"').split(":")
-            if len(pairs) % 2:  # a comma has no key behind it
-                return None
-            try:
-                for key, count in zip(pairs[::2], pairs[1::2]):
-                    row[position[key]] = count
-            except KeyError:
-                return None
+        pairs = values.replace(',"', ':"').split(":")
+        if len(pairs) % 2:  # a comma has no key behind it
+            return None
+        try:
+            for key, count in zip(pairs[::2], pairs[1::2]):
+                row[position[key]] = count
+        except KeyError:
+            return None
         return ",".join(row)
+
+    def has_keys(self, values):
+        """Whether all keys are known of what would be keys and counts then; a comma without a key makes odd ones."""
+        return None not in map(self.position.get, values.replace(',"', ':"').split(":")[::2])
 
 
 def are_counts(texts):
@@ -100,7 +106,7 @@ class Heads:
                         self._add(twin, layout, made)
 
     def _add(self, name, layout, made):
-        quoted = jsonl.dumps(name).decode()[1:]
+        quoted = f",{jsonl.dumps(name).decode()}"
         for type in layout.types:
             head = (
                 f'{quoted}:{{"range":[{layout.low},{layout.high}],"bucket_count":{layout.n_buckets},'
@@ -113,103 +119,149 @@ class Heads:
 
         What is in doubt is a member in strict JSON all the same. None in doubt of the whole.
         """
-        if text == "{}":
-            return b"{}", ()
-        pieces = text[2:-2].split('},"')
-        heads, tails = pieces[::2], pieces[1::2]
-        if len(pieces) % 2 or len(heads) > pings.MOST_HISTOGRAMS or not text.startswith('{"'):
+        members = _members(text)
+        if members is None:
             return None
-        rows = self._rows(heads)
-        rests = self._rests(rows, tails)
-        if None in rests:
-            return _with_doubts(heads, tails, rows, rests)
-        names = {name for name, _ in rows}
-        members = [f"{name}{counts},{rest}]" for (name, counts), rest in zip(rows, rests)]
-        return None if len(names) < len(rows) else (_object(members), ())
-
-    def _rows(self, heads):
-        """(name with its quotes, colon and bracket, counts as text) of each head; None for one in doubt."""
-        find, rows, missed = self._entries.get, [], []
-        for head in heads:
-            known, _, values = head.rpartition("{")
-            entry = find(known)
-            if entry is None:
-                rows.append(None)
-                continue
-            name, kept, layout = entry
-            counts = kept(values)
-            if counts is None:
-                missed.append((len(rows), layout, values))
-            rows.append((name, counts))
-        for (at, layout, values), counts in zip(missed, self._counts([each[1:] for each in missed])):
-            rows[at] = counts and (rows[at][0], counts)
-            if counts and len(values) < LONGEST_KEPT:
-                layout.keep(values, counts)
-        return rows
-
-    @staticmethod
-    def _counts(asked):
-        """The counts as text for each (layout, values); None in doubt."""
-        written = [values for _, values in asked if values]
-        if written and not are_counts(written):
-            return [layout.counts(values) for layout, values in asked]
-        return [layout.placed(values) for layout, values in asked]
-
-    def _rests(self, rows, tails):
-        """The five statistics as text behind each row; None where one or the other is in doubt."""
-        known = [tail for tail, row in zip(tails, rows) if row is not None]
-        joint = self._statistics(known) if known else []
-        if joint is not None and len(joint) == len(known):
-            found = iter(joint)
-            return [row and next(found) for row in rows]
-        alone = [row and self._statistics([tail]) for row, tail in zip(rows, tails)]
-        return [found[0] if found and len(found) == 1 else None for found in alone]
-
-    def _statistics(self, tails):
-        """For each text that follows the values of a histogram, the five statistics; None in doubt."""
-        joined = "\n".join(tails)
-        if not _ALL_STATISTICS(joined):
+        heads, values, tails = members
+        entries = self._entries_of(heads)
+        counts = _counts(entries, values)
+        rests = _rests(counts, tails)
+        names = [name for name, _, _ in entries]
+        doubtful = [place for place, rest in enumerate(rests) if rest is None]
+        if doubtful and not _put_names(members, names, doubtful):
             return None
-        text = joined.encode()
-        lacking = map(_LACKING.__getitem__, text.translate(None, _DIGITS).split(b"\n"))
-        numbers = text.translate(None, _LETTERS).decode().split("\n")
-        return [
-            number.replace(",", f"{_ABSENT},", 1) if lack is None else number + lack
-            for number, lack in zip(numbers, lacking)
-        ]
+        if len(set(names)) < len(names):
+            return None
+        rows = [f"{name}{count}{rest}]" for name, count, rest in zip(names, counts, rests) if rest is not None]
+        return _object(rows), [(*span, at) for span, at in zip(_spans(members, doubtful), _places(rows, doubtful))]
+
+    def doubts(self, text):
+        """The same without arrays: where each member in doubt is, (start, end, None); None in doubt of the whole."""
+        members = _members(text)
+        if members is None:
+            return None
+        entries = self._entries_of(members[0])
+        names = [name for name, _, _ in entries]
+        each = list(zip(names, entries, *members[1:]))
+        if _fit([member for member in each if member[0]]):
+            doubtful = [place for place, name in enumerate(names) if name is None]
+        else:
+            doubtful = [place for place, member in enumerate(each) if not member[0] or not _fit([member])]
+        if doubtful and not _put_names(members, names, doubtful):
+            return None
+        return None if len(set(names)) < len(names) else [(*span, None) for span in _spans(members, doubtful)]
+
+    def _entries_of(self, heads):
+        return list(map(self._entries.get, heads, repeat(_UNKNOWN)))
 
 
-def _with_doubts(heads, tails, rows, rests):
-    """The same as Heads.arrays where some rests are None."""
-    places = [place for place, rest in enumerate(rests) if rest is None]
-    if len(places) > MOST_DOUBTS:
+def _members(text):
+    """The members of a canonical `{name: histogram}` that is not empty: (heads, values, tails), as many of each.
+
+    Each has a comma before it, and is cut at a brace behind the head and one behind the values. None for what is
+    written otherwise.
+    """
+    pieces = f",{text[1:-2]}".split("}")
+    if len(pieces) % 2 or len(pieces) > 2 * pings.MOST_HISTOGRAMS or "\n" in text:
         return None
-    members = [f"{row[0]}{row[1]},{rest}]" for row, rest in zip(rows, rests) if rest is not None]
-    names = {row[0] for row, rest in zip(rows, rests) if rest is not None}
-    names.update(_name_alone(heads[place], tails[place]) for place in places)
-    if None in names or len(names) < len(rows):
+    cut = [piece.rpartition("{") for piece in pieces[::2]]
+    return [head for head, _, _ in cut], [values for _, _, values in cut], pieces[1::2]
+
+
+def _counts(entries, values):
+    """The counts of all buckets as text, by the entries of the heads; empty or None for those in doubt."""
+    counts = [kept(text) for (_, kept, _), text in zip(entries, values)]
+    missed = [place for place, found in enumerate(counts) if found is None]
+    if missed:
+        proven = are_counts([values[place] for place in missed])
+        for place in missed:
+            text, layout = values[place], entries[place][2]
+            found = counts[place] = layout.placed(text) if proven else layout.counts(text)
+            if found and len(text) < LONGEST_KEPT:
+                layout.keep(text, found)
+    return counts
+
+
+def _fit(members):
+    """Whether (name, entry, values, tail) of members have the buckets that their heads say, and statistics.
+
+    False in doubt of one of them.
+    """
+    asked = {}
+    for _, (_, _, layout), values, _ in members:
+        if values:
+            asked.setdefault(layout, []).append(values)
+    return (not asked or are_counts([values for texts in asked.values() for values in texts])) and (
+        all(layout.has_keys(",".join(texts)) for layout, texts in asked.items())
+        and (not members or bool(_ALL_STATISTICS("\n".join([tail for _, _, _, tail in members]))))
+    )
+
+
+def _rests(counts, tails):
+    """The five statistics as text behind each row of counts; None where one or the other is in doubt."""
+    known = [tail for tail, row in zip(tails, counts) if row] if not all(counts) else tails
+    joint = _statistics(known) if known else []
+    if joint is not None:
+        found = iter(joint)
+        return [next(found) if row else None for row in counts] if known is not tails else joint
+    alone = [row and _statistics([tail]) for row, tail in zip(counts, tails)]
+    return [found[0] if found else None for found in alone]
+
+
+def _statistics(tails):
+    """For each text that follows the values of a histogram, the five statistics; None in doubt."""
+    joined = "\n".join(tails)
+    if not _ALL_STATISTICS(joined):
         return None
-    doubts = []
-    for before, place in enumerate(places):
-        start = 1 + sum(map(len, heads[:place])) + sum(map(len, tails[:place])) + len('"},"},') * place
-        end = start + len(heads[place]) + len(tails[place]) + len('"},"}')
-        at = 1 + sum(map(len, members[: place - before])) + len('",') * (place - before)
-        doubts.append((start, end, at))
-    return _object(members), doubts
+    text = joined.encode()
+    lacking = map(_LACKING.__getitem__, text.translate(None, _DIGITS).split(b"\n"))
+    numbers = text.translate(None, _LETTERS).decode().split("\n")
+    return [
+        f",{number[1:].replace(',', f'{_ABSENT},', 1)}" if lack is None else number + lack
+        for number, lack in zip(numbers, lacking)
+    ]
+
+
+def _put_names(members, names, doubtful):
+    """Put in their places the names of members in doubt; whether all of these are few members in strict JSON."""
+    if len(doubtful) > MOST_DOUBTS:
+        return False
+    for place in doubtful:
+        head, values, tail = (each[place] for each in members)
+        names[place] = _name_alone(f"{head}{{{values}}}{tail}}}")
+    return None not in names
+
+
+def _spans(members, doubtful):
+    """Yield (start, end) of members, whose places go upward, in the text of their object."""
+    at, done = 1, 0
+    for place in doubtful:
+        at += sum(len(piece) for pieces in members for piece in pieces[done:place]) + len("{}}") * (place - done)
+        done = place
+        yield at, at + sum(len(pieces[place]) for pieces in members) + len("{}}") - len(",")
+
+
+def _places(rows, doubtful):
+    """Yield where members would stand among rows that each have a comma before them, by their places in the whole."""
+    at, done = 1, 0
+    for before, place in enumerate(doubtful):
+        at += sum(map(len, rows[done : place - before]))
+        done = place - before
+        yield at
 
 
 def _object(members):
-    """An object of members that lack their first quote, in bytes."""
-    return ('{"' + ',"'.join(members) + "}").encode() if members else b"{}"
+    """An object of members that each have a comma before them, in bytes."""
+    return f"{{{''.join(members)[1:]}}}".encode()
 
 
-def _name_alone(head, tail):
-    """The name, as a row has it, of one member in strict JSON that was cut in two; None for anything else."""
-    name, _, value = f'{head}}},"{tail}}}'.partition('":')
-    if "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS:
+def _name_alone(member):
+    """The name, as a row has it, of one member in strict JSON, with a comma before it; None for anything else."""
+    name, _, value = member.partition(":")
+    if "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS or not member.startswith(',"'):
         return None
     try:
-        return f'{name}":[' if len(document.parsed(f'["{name}",{value}]')) == 2 else None
+        return f"{name}:[" if len(document.parsed(f"{{{member[1:]}}}")) == 1 else None
     except BadData:
         return None
 
@@ -228,24 +280,33 @@ class Outline(pings.TextOutline):
 
     def is_sound(self, strict):
         """Whether the ping is strict JSON by what `strict` says of its histograms; the rest has been parsed."""
-        start, end = self._spans[_PLAIN]
-        return not self.carries or strict(self._source[start:end].encode())
+        return not self.carries or strict(self._histograms().encode())
 
     def _converted(self, version):
-        source, (start, end) = self._source, self._spans[_PLAIN]
         arrays, doubts = b"{}", ()
         if self.carries:
-            found = version and version.made_by(self._heads).arrays(source[start:end])
+            found = version and version.made_by(self._heads).arrays(self._histograms())
             if found is None:
                 return None
             arrays, doubts = found
         if doubts:
-            return self._parted(arrays, doubts)
-        edits = sorted([(start, end, arrays), (*self._spans[_VER], b"2")])
+            return self._parted(doubts, arrays)
+        source, edits = self._source, sorted([(*self._spans[_PLAIN], arrays), (*self._spans[_VER], b"2")])
         (a, b, first), (c, d, second) = edits
         return b"".join((source[:a].encode(), first, source[b:c].encode(), second, source[d:].encode()))
 
-    def _parted(self, arrays, doubts):
+    def fitting(self, version):
+        """See TextOutline; nothing is converted."""
+        if not self.carries:
+            return True
+        doubts = version and version.made_by(self._heads).doubts(self._histograms())
+        return self._parted(doubts) if doubts else None if doubts is None else True
+
+    def _histograms(self):
+        start, end = self._spans[_PLAIN]
+        return self._source[start:end]
+
+    def _parted(self, doubts, arrays=None):
         if not self._source.isascii():
             return None  # places in the text are not those in its bytes
         start, end = self._spans[_PLAIN]

@@ -21,7 +21,7 @@ def expand_all(records, cache, sieve):
 def _stored(record, cache, sieve):
     passed = sieve.passes(record, cache)
     if passed is not None:
-        return record.with_ping(passed[0])
+        return record.with_ping(passed if passed.__class__ is bytes else passed.converted(None))
     document = opened(record)
     ping, generation = document.value, pings.generation(document.value)
     if pings.is_stored(ping):

@@ -13,7 +13,7 @@ MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input c
 
 # A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
 # without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
-# if a comma followed every member there.
+# if a comma followed every member there. Where only what was sent is asked for, `stored` and each `at` are None.
 Container = namedtuple("Container", "start end stored doubts")
 
 
@@ -61,14 +61,13 @@ class Judged:
     carries = True
 
     def __init__(self, data, edits, parts):
-        self._data, self._parts = data, parts
+        self._data, self._edits, self._parts = data, edits, parts
         self.lessened = any(part.lessened for part in parts)
         self.most = len(data)
-        self._stored = edited(data, [*edits, *[(*part.span, part.stored()) for part in parts]])
 
     def converted(self, _version):
         """The ping's bytes in the storage format of the definitions that it was judged by."""
-        return self._stored
+        return edited(self._data, [*self._edits, *[(*part.span, part.stored()) for part in self._parts]])
 
     def text(self):
         """The ping's bytes as sent; `most` is a bound of their number."""

@@ -133,6 +133,10 @@ class TextOutline:
             self._sha256, self._converted_text = sha256, self._converted(version)
         return self._converted_text
 
+    def fitting(self, version):
+        """The same, where nobody asks for the bytes: True will do in their place."""
+        return self.converted(version)
+
 
 def outline(ping):
     """The Outline of a parsed ping. Raises BadData `unknown_version` or `missing_info`.

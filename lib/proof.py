@@ -34,7 +34,7 @@ def strict(data):
     (True, False)
     """
     valid = _checker(os.getpid(), threading.get_ident())
-    if valid is None or b"\0" in data or (b"\\u" in data and b"\\ud" in data.lower()) or not holds(data):
+    if valid is None or b"\0" in data or (b"\\" in data and b"\\ud" in data.lower()) or not holds(data):
         return False
     return bool(valid(data.decode()))
 
@@ -64,13 +64,13 @@ def _has_exponents(data, zeros):
     >>> _has_exponents(text, text.translate(ZEROS)), _has_exponents(text[:10], text[:10].translate(ZEROS))
     (True, False)
     """
-    at = zeros.find(_EXPONENT)
+    at = zeros.rfind(_EXPONENT)  # the other way takes three times as long
     while at >= 0:
         before = data[max(at - _LONG_NUMBER, 0) : at + 1].rstrip(b"0123456789.")
         begins = before.removesuffix(b"-")[-1:] in _BEFORE_NUMBER  # an empty one is, too
         if begins and len(_DIGITS(data, at + 2)[0].lstrip(b"+")) > 2:
             return True
-        at = zeros.find(_EXPONENT, at + 1)
+        at = zeros.rfind(_EXPONENT, 0, at + len(_EXPONENT) - 1)
     return False
 
 

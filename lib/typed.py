@@ -83,6 +83,11 @@ class Heads:
         except (BadData, ValueError):
             return None
 
+    def doubts(self, text):
+        """The same as canonical.Heads.doubts."""
+        found = self.arrays(text)
+        return found and found[1]
+
     def _found(self, text):
         """(all names, those of them in doubt, the arrays of the others); None where types do not fit."""
         try:

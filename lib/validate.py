@@ -90,20 +90,21 @@ class Sieve:
 
     `whole` makes a bad histogram the whole ping's fault, as it was for the 2013 server; only unknown names are still
     taken out singly. `keyed` False leaves all but the ping's own plain histograms as they are. `unknown` says what
-    becomes of a histogram that nobody defines (addonHistograms are such): `reject`, `drop` or `keep`.
+    becomes of a histogram that nobody defines (addonHistograms are such): `reject`, `drop` or `keep`. `alone` says that
+    no other stage makes use of what was converted.
     """
 
     UNKNOWN = ("reject", "drop", "keep")
 
-    def __init__(self, rejects, whole=False, keyed=True, unknown="reject"):
-        self.rejects, self.whole, self.keyed, self.unknown = rejects, whole, keyed, unknown
+    def __init__(self, rejects, whole=False, keyed=True, unknown="reject", alone=False):
+        self.rejects, self.whole, self.keyed, self.unknown, self.alone = rejects, whole, keyed, unknown, alone
         self._kinds = (pings.PLAIN, pings.KEYED, pings.ADDON) if keyed else (pings.PLAIN,)
 
     def passes(self, record, cache):
-        """(the ping of a record in the storage format, the parted.Judged that it is or None), by the quick way.
+        """The ping of a record in the storage format (True where nobody asks for that), by the quick way.
 
-        Histograms that do not fit are taken out, and the Judged ping has what was sent without them. None, and nothing
-        is taken out, where only the reference way can tell. Raises BadData `bad_id`, and what `whole` asks for.
+        Histograms that do not fit are taken out, and then it is a parted.Judged. None, and nothing is taken out, where
+        only the reference way can tell. Raises BadData `bad_id`, and what `whole` asks for.
         """
         if not self.keyed:
             return None
@@ -113,17 +114,17 @@ class Sieve:
         outline = record.outline
         if not outline or outline.stored:
             return None
-        converted = outline.converted(version if outline.carries else None)
-        if converted is None:
+        ask = outline.fitting if self.alone else outline.converted
+        found = ask(version if outline.carries else None)
+        if found is None:
             return None
         pings.check_id(record.id)
         record.sound = True
-        if converted.__class__ is bytes:
-            return converted, None
-        judged = converted.judged(
-            converted.document(), lambda document: self.sift(record, document, cache, check_raw, arrays.compact)
+        if found is True or found.__class__ is bytes:
+            return found
+        return found.judged(
+            found.document(), lambda document: self.sift(record, document, cache, check_raw, arrays.compact)
         )
-        return judged.converted(version), judged
 
     def sift(self, record, document, cache, check, change=None):
         """Put `change(layout, histogram)` in the place of each histogram of a Document that `check` finds good.
@@ -248,7 +249,7 @@ def validate(records, cache, sieve):
 def _validated(record, cache, sieve):
     passed = sieve.passes(record, cache)
     if passed is not None:
-        return record if passed[1] is None else _lessened(record, passed[1], sieve)
+        return record if passed is True or passed.__class__ is bytes else _lessened(record, passed, sieve)
     document = opened(record)
     ping = document.value
     pings.info_of(ping, pings.generation(ping))

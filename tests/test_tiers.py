@@ -152,7 +152,7 @@ def outcome(tier, text, cache, way):
     """All that the tools make of a line with a ping in a tier: one after another in one process, and each alone."""
     tiers.use(tier)
     kept, line = Kept(), way.head + text + way.tail
-    sieve = validate.Sieve(kept, **way.sieve)
+    sieve, lonely_sieve = (validate.Sieve(kept, alone=alone, **way.sieve) for alone in (False, True))
     resolver = resolve.Resolver(cache, only_revision=len(way.sieve) > 0)
     found = list(resolve.resolve([("here:1", line)], resolver, kept, "20260901", way.make_ids))
     lines = [record.line() for record in found]
@@ -160,11 +160,11 @@ def outcome(tier, text, cache, way):
     found_alone = resolve.resolve([("here:1", line)], lonely, kept, "20260901", way.make_ids)
     lines += [record.line() for record in found_alone]
     texts = list(lines)
-    for stage in (validate.validate, convert.convert):
+    for stage, used in ((validate.validate, sieve), (validate.validate, lonely_sieve), (convert.convert, sieve)):
         alone = [records.parse(each, "here:2") for each in texts]  # anew: a stage may have changed one that it rejected
         alone.append(fresh(text, "i" if way.make_ids else "i d"))
-        lines += [record.line() for record in stage(alone, cache, sieve)]
-        new = list(stage([fresh(text, "i")], cache, sieve))
+        lines += [record.line() for record in stage(alone, cache, used)]
+        new = list(stage([fresh(text, "i")], cache, used))
         assert all(record.most >= len(record.ping) for record in new)
         lines += [record.line() for record in new]
     lines += [record.line() for record in convert.convert(found, cache, sieve)]
