@@ -319,7 +319,7 @@ def records(batch, rejects, stats, form):
             batch.take(event, "rejected")
             continue
         batch.take(event, "records")
-        yield record.came(where).with_fields(source=source)
+        yield record.came(where).put(source=source)
 
 
 class Form:

@@ -6,6 +6,7 @@ device    `ver` 3: Firefox OS 1.3, dotted names at top level
 unified   `version` 4 (as sent) and 5 (as stored): application, environment, payload; Firefox from 39
 """
 
+import functools
 import re
 from collections import namedtuple
 
@@ -211,6 +212,7 @@ def carries_histograms(ping, generation):
     return any(holder.get(PLAIN) or holder.get(KEYED) for holder, _ in holders(ping, generation))
 
 
+@functools.lru_cache(maxsize=8)  # the stages of a chain ask one after another
 def check_id(id):
     """The document id itself. Raises BadData `no_id` or, for one that could not stand in a stored line, `bad_id`.
 

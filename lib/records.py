@@ -75,11 +75,11 @@ class Record:
         record._document, self._document = document, None
         return record
 
-    def with_fields(self, **fields):
-        """The same record with some small fields set."""
-        record = Record({**self.small, **fields}, self._ping, self.where, None, self._original, self.sound)
-        record.outline, record._document = self.outline, self._document
-        return record
+    def put(self, **fields):
+        """Set some small fields."""
+        self.small.update(fields)
+        self.head = None
+        return self
 
     def came(self, where, line=None):
         """Say that the record came from another tool, at a place of its own: as `line`, or as it is now."""
@@ -111,8 +111,36 @@ class Record:
         >>> Record({"id": "a", "date": "20130901", "info": {}}, b'{"ver":1}').line()
         b'{"id":"a","date":"20130901","info":{},"ping":{"ver":1}}'
         """
-        head = self.head if self.head is not None else jsonl.dumps(self.small)[:-1]
-        return b"".join((head, SPLIT, self.ping, b"}"))
+        return b"".join((self.opening(), SPLIT, self.ping, b"}"))
+
+    def opening(self):
+        """The line up to the ping."""
+        if self.head is None:
+            self.head = _opening(self.small)
+        return self.head
+
+
+_FIELDS = "id", "date", "info", "revision"
+_BEHIND_ID, _MOST = {}, 1000  # texts, and how many are remembered
+
+
+def _opening(small):
+    """The text of small fields without the last brace; that behind the id is made once for pings that share an info."""
+    if tuple(small) != _FIELDS:
+        return jsonl.dumps(small)[:-1]
+    name, date, info, revision = small.values()
+    key = date, id(info), id(revision)
+    known = _BEHIND_ID.get(key)
+    if known is None:
+        if len(_BEHIND_ID) >= _MOST:
+            _BEHIND_ID.clear()
+        behind = {"date": date, "info": info, "revision": revision}
+        known = _BEHIND_ID[key] = (
+            jsonl.dumps(behind)[1:-1],
+            info,
+            revision,
+        )  # as long as they are kept, so are their ids
+    return b'{"id":%s,%s' % (jsonl.dumps(name), known[0])
 
 
 def _opened(ping):

@@ -69,7 +69,7 @@ def _parse_object(text, date, look, make_ids):
 def _parse_message(value, date, look, make_ids):
     line, day, source = message.of_kcat(value)
     record, outline, _ = parse_raw(line, day or date, look, make_ids)
-    return record.with_fields(source=source), outline, True
+    return record.put(source=source), outline, True
 
 
 def _checked(record, look):
@@ -239,7 +239,7 @@ def resolve(lines, resolver, rejects, date, make_ids=False, seen=None, replace=F
         seen.raw += raw
         seen.records += not raw
         record.came(where, line)
-        yield record.with_fields(revision=revision)
+        yield record.put(revision=revision)
 
 
 def with_revision(record, generation, revision):

@@ -1,6 +1,6 @@
 """A tool as one stage of a chain: what it reads comes from the stage before it, what it writes goes to the next one."""
 
-from tel import cli, exits, jsonl, stats
+from tel import cli, exits, stats
 from tel.errors import TelError
 from tel.records import SPLIT, Record
 from tel.streams import STDIN, Overlong, held
@@ -272,10 +272,8 @@ def text_of(item):
 
 
 def _size(record):
-    """The length of a record's line, its head being made if it has none."""
-    if record.head is None:
-        record.head = jsonl.dumps(record.small)[:-1]
-    return len(record.head) + len(SPLIT) + len(record.ping) + 1
+    """The length of a record's line."""
+    return len(record.opening()) + len(SPLIT) + len(record.ping) + 1
 
 
 def _never():

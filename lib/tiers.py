@@ -59,6 +59,7 @@ def active():
 def use(name):
     """Use another tier from now on. Raises UsageError for one that cannot be had here; the best if there is no name."""
     _CHOSEN[:] = [_choose(name)]
+    _ask.cache_clear()
 
 
 _CHOSEN = []
@@ -85,6 +86,7 @@ class _Reference:
         """No sums."""
 
 
+@functools.cache
 def _ask(name):
     """A function of the tier in use."""
     return getattr(_imported(active()), name, None) or getattr(_Reference, name)

@@ -580,10 +580,12 @@ sys.path[:0] = {path!r}
 from tel import heap
 if {held}:
     heap.hold()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
 for _ in range(30):
     blocks = [bytes(100_000) for _ in range(100)]
     del blocks
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults() - before)
 """
 
 

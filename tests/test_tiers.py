@@ -508,9 +508,9 @@ def test_what_was_sent_is_made_anew_only_if_somebody_asks(tier, monkeypatch):
 
     expected = convert.convert([validated()], cache, sieve)
     expected, lessened = [record.line() for record in expected], validated()
-    bound, changed = lessened.most, lessened.with_fields(date="20260902")
-    assert lessened.ping == changed.ping == CLASSIC.encode()
-    assert bound == validated().most > lessened.most == len(lessened.ping)
+    bound, changed = lessened.most, lessened.put(date="20260902")
+    assert changed.ping == CLASSIC.encode()
+    assert bound == validated().most > changed.most == len(changed.ping)
     monkeypatch.setattr(Judged, "text", None)
     assert [record.line() for record in convert.convert([validated()], cache, sieve)] == expected
 
