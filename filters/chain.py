@@ -20,7 +20,7 @@ Options:
   -j N, --jobs N      Share the work of tel-resolve, tel-validate,
                       tel-convert and a last tel-persist among N processes,
                       which read plain files, too; this one reads all else,
-                      counts, writes, and compresses in N threads
+                      counts, writes, and compresses in N - 1 threads
                       [default: 1].
   -k, --keep-order    Hand on what N processes make in the order of the input;
                       tel-persist always gets it so.

@@ -8,17 +8,18 @@ that the chain ends there as it would without workers. Lines go to the workers a
 import gc
 import itertools
 import os
+import select
 import signal
 from collections import deque
-from multiprocessing.connection import Pipe, wait
+from multiprocessing.connection import Pipe
 
 from tel import ranges, slots, worker
 from tel.errors import NotWhole
 from tel.stage import text_of
 from tel.streams import Overlong
 
-AHEAD = 4  # blocks for each worker that are given out, or back and waiting for an earlier one
-GIVEN = 2  # of these, the blocks that a worker has: the next one is there when one is done
+AHEAD = 8  # blocks for each worker that are given out, or back and waiting for an earlier one
+GIVEN = 4  # of these, the blocks that a worker has: the next one is there when one is done, even if we are busy
 
 
 class Lost(NotWhole):
@@ -36,6 +37,7 @@ class Crew:
         self._memory = slots.Slots(AHEAD * count, stages[0].max_line)
         self._intake = slots.Intake(self._memory, self._free, self._give)
         self._children, self._tasks = {}, {}  # by connection: a worker's process id, and the numbers of its blocks
+        self._polled, self._by_fd = select.poll(), {}
         self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
         self._ready, self._failure = [], None
@@ -183,8 +185,9 @@ class Crew:
             self._next += 1
 
     def _hear(self):
-        """Wait for Results."""
-        for connection in wait([each for each, numbers in self._tasks.items() if numbers]):
+        """Wait for Results, some of which must be due."""
+        for fd, _ in self._polled.poll():
+            connection = self._by_fd[fd]
             try:
                 result = connection.recv()
             except (EOFError, OSError):
@@ -241,6 +244,8 @@ class Crew:
                     os._exit(0)
             theirs.close()
             self._children[ours], self._tasks[ours] = child, deque()
+            self._by_fd[ours.fileno()] = ours
+            self._polled.register(ours, select.POLLIN)
 
     def _stop(self):
         for connection in self._children:
