@@ -10,7 +10,7 @@ import os
 import msgspec
 from msgspec.structs import astuple
 
-from tel import canonical, definitions, document, jsonl, pings
+from tel import canonical, definitions, document, heads, jsonl, pings
 from tel.errors import BadData
 from tel.proof import LONGEST_DIGITS, ZEROS, holds
 
@@ -68,15 +68,15 @@ class Heads:
     @functools.cached_property
     def _canonical(self):
         """What takes one oddity for less than the end of a whole ping, if more slowly."""
-        return canonical.Heads(self._known)
+        return heads.Heads(self._known)
 
     def arrays(self, text):
-        """The same as canonical.Heads.arrays."""
+        """The same as heads.Heads.arrays."""
         found = None if "\\" in text or _has_odd_minus(text) else self._found(text)
         if found is None:
             return self._canonical.arrays(text)
         names, odd, arrays = found
-        if len(names) > pings.MOST_HISTOGRAMS or len(odd) > canonical.MOST_DOUBTS:
+        if len(names) > pings.MOST_HISTOGRAMS or len(odd) > heads.MOST_DOUBTS:
             return None
         try:
             return arrays, list(_doubts(text, names, odd, arrays))
@@ -84,7 +84,7 @@ class Heads:
             return None
 
     def doubts(self, text):
-        """The same as canonical.Heads.doubts."""
+        """The same as heads.Heads.doubts."""
         found = self.arrays(text)
         return found and found[1]
 
@@ -96,9 +96,7 @@ class Heads:
             arrays = _encode(rows)
         except _ERRORS:
             return None
-        return (
-            None if text.count(canonical.ONCE) > len(found) else (list(found), odd, arrays)
-        )  # a name may be there twice
+        return None if text.count(heads.ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
 
     def _rows(self, found):
         """({name: array} of histograms, the names of those in doubt). Raises ValueError."""

@@ -1,0 +1,260 @@
+"""Canonical text of plain histograms to storage arrays, digits copied, no objects built.
+
+A client of one age writes the members of a histogram always in the same order and without white space. So a histogram
+is a text that begins with one of a few thousand known heads, which are looked up whole: name, range, number of buckets
+and type are right if the head is known. What is not written so is not judged here.
+"""
+
+import re
+from itertools import repeat
+
+from tel import document, jsonl, pings
+from tel.errors import BadData
+from tel.proof import MOST_BRACKETS
+
+LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
+ONCE = '"bucket_count"'  # which every histogram has
+MOST_DOUBTS = 64  # histograms that are left to be judged alone
+LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
+_NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
+_STATISTICS = (
+    f',"sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
+    f'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?'
+)
+_ALL_STATISTICS = re.compile(f"{_STATISTICS}(?:\n{_STATISTICS})*").fullmatch
+_DIGITS, _LETTERS = b"0123456789.-", b'abcdefghijklmnopqrstuvwxyz_":'
+_LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
+_ABSENT = ",-1,-1"
+_LACKING = {  # the names of statistics that may follow the values: what stands for those that lack
+    b',"sum":': _ABSENT * 2,
+    b',"sum":' + _LOGARITHMS: _ABSENT,
+    b',"sum":' + _SQUARES: None,  # is to be put between
+    b',"sum":' + _LOGARITHMS + _SQUARES: "",
+}
+_LEADING_ZERO = re.compile(":0[0-9]").search
+_UNKNOWN = None, "".format, None  # the entry of a head that nobody knows
+
+
+class Layout:
+    """What is asked of the values of one layout: their text as an object's members, to the counts of all buckets."""
+
+    def __init__(self, layout):
+        self.zeros = ["0"] * layout.n_buckets
+        self.kept = {"": ",".join(self.zeros)}
+        self.position = {f'"{key}"': at for key, at in layout.position.items()}
+
+    def keep(self, values, counts):
+        """Remember the counts (text) of a short text."""
+        if len(self.kept) < MOST_KEPT:
+            self.kept[values] = counts
+
+    def counts(self, values):
+        """The counts as text for `"0":2,"7":1`; None in doubt."""
+        return self.placed(values) if are_counts([values]) else None
+
+    def placed(self, values):
+        """The same for what is known to be keys and counts; None if a key is unknown."""
+        row, position = self.zeros[:], self.position
+        pairs = values.replace(',"', ':"').split(":")
+        if len(pairs) % 2:  # a comma has no key behind it
+            return None
+        try:
+            for key, count in zip(pairs[::2], pairs[1::2]):
+                row[position[key]] = count
+        except KeyError:
+            return None
+        return ",".join(row)
+
+    def has_keys(self, values):
+        """Whether all keys are known of what would be keys and counts then; a comma without a key makes odd ones."""
+        return None not in map(self.position.get, values.replace(',"', ':"').split(":")[::2])
+
+
+def are_counts(texts):
+    """Whether texts are all like `"0":2,"7":1`, if what stands before each colon is a key; False in doubt.
+
+    >>> are_counts(['"0":2,"7":1', '"x":0']), are_counts(['"0":02']), are_counts(['"0":2,,3']), are_counts(['"0":'])
+    (False, False, False, False)
+    >>> are_counts(['"0":2,"7":1', '"1":0'])
+    True
+    """
+    joined = "\n".join(texts)
+    if max(map(len, texts)) > LONGEST_VALUES or ":," in joined or ":\n" in f"{joined}\n" or _LEADING_ZERO(joined):
+        return False
+    signs = joined.encode().translate(None, b"0123456789")
+    return signs.replace(b'"":,', b"") == b'"":\n' * (len(texts) - 1) + b'"":'
+
+
+class Heads:
+    """Every text that a canonical histogram of some definitions can begin with, and what follows from it."""
+
+    def __init__(self, known):
+        self._entries, layouts = {}, {}
+        for name, definition in known.items():
+            if definition.keyed:
+                continue
+            for layout in reversed(definition.layouts):
+                made = layouts.get(layout) or layouts.setdefault(layout, Layout(layout))
+                for twin in (name, f"STARTUP_{name}"):
+                    if twin == name or twin not in known:
+                        self._add(twin, layout, made)
+
+    def _add(self, name, layout, made):
+        quoted = f",{jsonl.dumps(name).decode()}"
+        for type in layout.types:
+            head = (
+                f'{quoted}:{{"range":[{layout.low},{layout.high}],"bucket_count":{layout.n_buckets},'
+                f'"histogram_type":{type},"values":'
+            )
+            self._entries[head] = f"{quoted}:[", made.kept.get, made
+
+    def arrays(self, text):
+        """(the text of `{name: histogram}` as that of `{name: array}`, in bytes, the doubts of a parted.Container).
+
+        What is in doubt is a member in strict JSON all the same. None in doubt of the whole.
+        """
+        members = _members(text)
+        if members is None:
+            return None
+        heads, values, tails = members
+        entries = self._entries_of(heads)
+        counts = _counts(entries, values)
+        rests = _rests(counts, tails)
+        names = [name for name, _, _ in entries]
+        doubtful = [place for place, rest in enumerate(rests) if rest is None]
+        if doubtful and not _put_names(members, names, doubtful):
+            return None
+        if len(set(names)) < len(names):
+            return None
+        rows = [f"{name}{count}{rest}]" for name, count, rest in zip(names, counts, rests) if rest is not None]
+        return _object(rows), [(*span, at) for span, at in zip(_spans(members, doubtful), _places(rows, doubtful))]
+
+    def doubts(self, text):
+        """The same without arrays: where each member in doubt is, (start, end, None); None in doubt of the whole."""
+        members = _members(text)
+        if members is None:
+            return None
+        entries = self._entries_of(members[0])
+        names = [name for name, _, _ in entries]
+        each = list(zip(names, entries, *members[1:]))
+        if _fit([member for member in each if member[0]]):
+            doubtful = [place for place, name in enumerate(names) if name is None]
+        else:
+            doubtful = [place for place, member in enumerate(each) if not member[0] or not _fit([member])]
+        if doubtful and not _put_names(members, names, doubtful):
+            return None
+        return None if len(set(names)) < len(names) else [(*span, None) for span in _spans(members, doubtful)]
+
+    def _entries_of(self, heads):
+        return list(map(self._entries.get, heads, repeat(_UNKNOWN)))
+
+
+def _members(text):
+    """The members of a canonical `{name: histogram}` that is not empty: (heads, values, tails), as many of each.
+
+    Each has a comma before it, and is cut at a brace behind the head and one behind the values. None for what is
+    written otherwise.
+    """
+    pieces = f",{text[1:-2]}".split("}")
+    if len(pieces) % 2 or len(pieces) > 2 * pings.MOST_HISTOGRAMS or "\n" in text:
+        return None
+    cut = [piece.rpartition("{") for piece in pieces[::2]]
+    return [head for head, _, _ in cut], [values for _, _, values in cut], pieces[1::2]
+
+
+def _counts(entries, values):
+    """The counts of all buckets as text, by the entries of the heads; empty or None for those in doubt."""
+    counts = [kept(text) for (_, kept, _), text in zip(entries, values)]
+    missed = [place for place, found in enumerate(counts) if found is None]
+    if missed:
+        proven = are_counts([values[place] for place in missed])
+        for place in missed:
+            text, layout = values[place], entries[place][2]
+            found = counts[place] = layout.placed(text) if proven else layout.counts(text)
+            if found and len(text) < LONGEST_KEPT:
+                layout.keep(text, found)
+    return counts
+
+
+def _fit(members):
+    """Whether (name, entry, values, tail) of members have the buckets that their heads say, and statistics.
+
+    False in doubt of one of them.
+    """
+    asked = {}
+    for _, (_, _, layout), values, _ in members:
+        if values:
+            asked.setdefault(layout, []).append(values)
+    return (not asked or are_counts([values for texts in asked.values() for values in texts])) and (
+        all(layout.has_keys(",".join(texts)) for layout, texts in asked.items())
+        and (not members or bool(_ALL_STATISTICS("\n".join([tail for _, _, _, tail in members]))))
+    )
+
+
+def _rests(counts, tails):
+    """The five statistics as text behind each row of counts; None where one or the other is in doubt."""
+    known = [tail for tail, row in zip(tails, counts) if row] if not all(counts) else tails
+    joint = _statistics(known) if known else []
+    if joint is not None:
+        found = iter(joint)
+        return [next(found) if row else None for row in counts] if known is not tails else joint
+    alone = [row and _statistics([tail]) for row, tail in zip(counts, tails)]
+    return [found[0] if found else None for found in alone]
+
+
+def _statistics(tails):
+    """For each text that follows the values of a histogram, the five statistics; None in doubt."""
+    joined = "\n".join(tails)
+    if not _ALL_STATISTICS(joined):
+        return None
+    text = joined.encode()
+    lacking = map(_LACKING.__getitem__, text.translate(None, _DIGITS).split(b"\n"))
+    numbers = text.translate(None, _LETTERS).decode().split("\n")
+    return [
+        f",{number[1:].replace(',', f'{_ABSENT},', 1)}" if lack is None else number + lack
+        for number, lack in zip(numbers, lacking)
+    ]
+
+
+def _put_names(members, names, doubtful):
+    """Put in their places the names of members in doubt; whether all of these are few members in strict JSON."""
+    if len(doubtful) > MOST_DOUBTS:
+        return False
+    for place in doubtful:
+        head, values, tail = (each[place] for each in members)
+        names[place] = _name_alone(f"{head}{{{values}}}{tail}}}")
+    return None not in names
+
+
+def _spans(members, doubtful):
+    """Yield (start, end) of members, whose places go upward, in the text of their object."""
+    at, done = 1, 0
+    for place in doubtful:
+        at += sum(len(piece) for pieces in members for piece in pieces[done:place]) + len("{}}") * (place - done)
+        done = place
+        yield at, at + sum(len(pieces[place]) for pieces in members) + len("{}}") - len(",")
+
+
+def _places(rows, doubtful):
+    """Yield where members would stand among rows that each have a comma before them, by their places in the whole."""
+    at, done = 1, 0
+    for before, place in enumerate(doubtful):
+        at += sum(map(len, rows[done : place - before]))
+        done = place - before
+        yield at
+
+
+def _object(members):
+    """An object of members that each have a comma before them, in bytes."""
+    return f"{{{''.join(members)[1:]}}}".encode()
+
+
+def _name_alone(member):
+    """The name, as a row has it, of one member in strict JSON, with a comma before it; None for anything else."""
+    name, _, value = member.partition(":")
+    if "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS or not member.startswith(',"'):
+        return None
+    try:
+        return f"{name}:[" if len(document.parsed(f"{{{member[1:]}}}")) == 1 else None
+    except BadData:
+        return None
