@@ -62,6 +62,11 @@ def ingest():
     for tier in TIERS:
         for jobs in (1, 2):
             yield tiered(tier, f"tel-chain -j {jobs}, {tier}", chain(WHOLE, f"-j {jobs}"))
+    yield from shell()
+
+
+def shell():
+    """The same by a shell, a process for each tool."""
     for tier in ("compiled", "plain"):
         yield tiered(tier, f"four tools in a shell, {tier}", WHOLE)
 
@@ -186,6 +191,7 @@ def real():
         yield tiered("compiled", f"tel-chain -j {jobs}, compiled", chain(WHOLE, f"-j {jobs}"))
     for tier in TIERS[1:]:
         yield tiered(tier, f"tel-chain -j 1, {tier}", chain(WHOLE))
+    yield from shell()
 
 
 SECTIONS = {
