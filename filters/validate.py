@@ -42,17 +42,13 @@ def work(run):
 
     options = run.options
     sieve = validate.Sieve(
-        run.rejects,
-        options["--whole"],
-        options.switch("--keyed"),
-        options.one_of("--unknown", validate.Sieve.UNKNOWN),
-        run.alone,
+        run.rejects, options["--whole"], options.switch("--keyed"), options.one_of("--unknown", validate.Sieve.UNKNOWN)
     )
     cache = revisions.shared(options.histograms())
     if not options["--check"]:
-        run.filter(lambda records: validate.validate(records, cache, sieve))
+        run.filter(lambda records: validate.validate(records, cache, sieve, run.alone))
         return exits.OK
-    for _ in run.stage(lambda records: validate.validate(records, cache, sieve)):
+    for _ in run.stage(lambda records: validate.validate(records, cache, sieve, run.alone)):
         pass
     return exits.NO if run.stats.rejected or run.stats.dropped else exits.OK
 

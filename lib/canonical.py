@@ -1,5 +1,5 @@
-"""The plain tier, and the typed one but for its histograms: a classic ping's text is cut around its histograms, which
-are converted as text where they are written as clients do; all else is parsed.
+"""The plain tier, and what the typed one shares with it: a classic ping's text is cut around its histograms, which are
+converted as text where they are written as clients do; all else is parsed.
 """
 
 import os
@@ -45,12 +45,13 @@ class Outline(pings.TextOutline):
         (a, b, first), (c, d, second) = edits
         return b"".join((source[:a].encode(), first, source[b:c].encode(), second, source[d:].encode()))
 
-    def fitting(self, version):
-        """See TextOutline; nothing is converted."""
+    def _fitting(self, version):
         if not self.carries:
             return True
         doubts = version and version.made_by(self._heads).doubts(self._histograms())
-        return self._parted(doubts) if doubts else None if doubts is None else True
+        if doubts is None:
+            return None
+        return self._parted(doubts) if doubts else True
 
     def _histograms(self):
         start, end = self._spans[_PLAIN]

@@ -18,7 +18,7 @@ from tel.errors import NotWhole
 from tel.stage import text_of
 from tel.streams import Overlong
 
-AHEAD = 8  # blocks for each worker that are given out, or back and waiting for an earlier one
+AHEAD, FEWEST = 4, 16  # blocks for each worker, and for all, that are given out, or back and waiting for an earlier one
 GIVEN = 4  # of these, the blocks that a worker has: the next one is there when one is done, even if we are busy
 
 
@@ -34,10 +34,10 @@ class Crew:
 
     def __init__(self, stages, count, ordered):
         self.stages, self.count, self.ordered = stages, count, ordered
-        self._memory = slots.Slots(AHEAD * count, stages[0].max_line)
+        self._memory = slots.Slots(max(AHEAD * count, FEWEST), stages[0].max_line)
         self._intake = slots.Intake(self._memory, self._free, self._give)
         self._children, self._tasks = {}, {}  # by connection: a worker's process id, and the numbers of its blocks
-        self._polled, self._by_fd = select.poll(), {}
+        self._polled, self._by_fd = select.poll(), {}  # the connections, and each by its descriptor
         self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
         self._ready, self._failure = [], None
@@ -185,7 +185,7 @@ class Crew:
             self._next += 1
 
     def _hear(self):
-        """Wait for Results, some of which must be due."""
+        """Wait for Results; some worker must have a block."""
         for fd, _ in self._polled.poll():
             connection = self._by_fd[fd]
             try:

@@ -6,7 +6,7 @@ and type are right if the head is known. What is not written so is not judged he
 """
 
 import re
-from itertools import repeat
+from itertools import chain, repeat
 
 from tel import document, jsonl, pings
 from tel.errors import BadData
@@ -32,11 +32,11 @@ _LACKING = {  # the names of statistics that may follow the values: what stands 
     b',"sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
-_UNKNOWN = None, "".format, None  # the entry of a head that nobody knows
+_ENDS_AS_COMMAS = bytes.maketrans(b"\n", b",")
 
 
-class Layout:
-    """What is asked of the values of one layout: their text as an object's members, to the counts of all buckets."""
+class Values:
+    """The values that a layout allows: from their text, the members of an object, to the counts of all buckets."""
 
     def __init__(self, layout):
         self.zeros = ["0"] * layout.n_buckets
@@ -53,10 +53,10 @@ class Layout:
         return self.placed(values) if are_counts([values]) else None
 
     def placed(self, values):
-        """The same for what is known to be keys and counts; None if a key is unknown."""
+        """The same for what `are_counts` accepts; None if what stands for a key is none."""
         row, position = self.zeros[:], self.position
         pairs = values.replace(',"', ':"').split(":")
-        if len(pairs) % 2:  # a comma has no key behind it
+        if len(pairs) % 2:  # behind a comma there was no key
             return None
         try:
             for key, count in zip(pairs[::2], pairs[1::2]):
@@ -66,7 +66,10 @@ class Layout:
         return ",".join(row)
 
     def has_keys(self, values):
-        """Whether all keys are known of what would be keys and counts then; a comma without a key makes odd ones."""
+        """Whether what stands for keys are known ones, in what `are_counts` accepts.
+
+        Where behind a comma there is no key, a count stands for the next one.
+        """
         return None not in map(self.position.get, values.replace(',"', ':"').split(":")[::2])
 
 
@@ -81,8 +84,16 @@ def are_counts(texts):
     joined = "\n".join(texts)
     if max(map(len, texts)) > LONGEST_VALUES or ":," in joined or ":\n" in f"{joined}\n" or _LEADING_ZERO(joined):
         return False
-    signs = joined.encode().translate(None, b"0123456789")
-    return signs.replace(b'"":,', b"") == b'"":\n' * (len(texts) - 1) + b'"":'
+    signs = f"{joined}\n".encode().translate(_ENDS_AS_COMMAS, b"0123456789")
+    return signs == b'"":,' * (len(signs) // 4)
+
+
+def _doubtful(_values):
+    """Stands for `kept.get` of a head that nobody knows: what follows it is in doubt, but need not be looked at."""
+    return ""
+
+
+_UNKNOWN = None, _doubtful, None  # the entry of such a head
 
 
 class Heads:
@@ -94,19 +105,19 @@ class Heads:
             if definition.keyed:
                 continue
             for layout in reversed(definition.layouts):
-                made = layouts.get(layout) or layouts.setdefault(layout, Layout(layout))
+                values = layouts.get(layout) or layouts.setdefault(layout, Values(layout))
                 for twin in (name, f"STARTUP_{name}"):
                     if twin == name or twin not in known:
-                        self._add(twin, layout, made)
+                        self._add(twin, layout, values)
 
-    def _add(self, name, layout, made):
+    def _add(self, name, layout, values):
         quoted = f",{jsonl.dumps(name).decode()}"
         for type in layout.types:
             head = (
                 f'{quoted}:{{"range":[{layout.low},{layout.high}],"bucket_count":{layout.n_buckets},'
                 f'"histogram_type":{type},"values":'
             )
-            self._entries[head] = f"{quoted}:[", made.kept.get, made
+            self._entries[head] = f"{quoted}:[", values.kept.get, values
 
     def arrays(self, text):
         """(the text of `{name: histogram}` as that of `{name: array}`, in bytes, the doubts of a parted.Container).
@@ -134,13 +145,14 @@ class Heads:
         members = _members(text)
         if members is None:
             return None
-        entries = self._entries_of(members[0])
+        heads, values, tails = members
+        entries = self._entries_of(heads)
         names = [name for name, _, _ in entries]
-        each = list(zip(names, entries, *members[1:]))
-        if _fit([member for member in each if member[0]]):
+        asked = [(known, *each) for (_, _, known), *each in zip(entries, values, tails)]
+        if _fit([each for each in asked if each[0]]):
             doubtful = [place for place, name in enumerate(names) if name is None]
         else:
-            doubtful = [place for place, member in enumerate(each) if not member[0] or not _fit([member])]
+            doubtful = [place for place, each in enumerate(asked) if not each[0] or not _fit([each])]
         if doubtful and not _put_names(members, names, doubtful):
             return None
         return None if len(set(names)) < len(names) else [(*span, None) for span in _spans(members, doubtful)]
@@ -169,26 +181,26 @@ def _counts(entries, values):
     if missed:
         proven = are_counts([values[place] for place in missed])
         for place in missed:
-            text, layout = values[place], entries[place][2]
-            found = counts[place] = layout.placed(text) if proven else layout.counts(text)
+            text, known = values[place], entries[place][2]
+            found = counts[place] = known.placed(text) if proven else known.counts(text)
             if found and len(text) < LONGEST_KEPT:
-                layout.keep(text, found)
+                known.keep(text, found)
     return counts
 
 
-def _fit(members):
-    """Whether (name, entry, values, tail) of members have the buckets that their heads say, and statistics.
-
-    False in doubt of one of them.
-    """
-    asked = {}
-    for _, (_, _, layout), values, _ in members:
+def _fit(asked):
+    """Whether (Values, text of the values, tail) of histograms have known buckets and statistics; False in doubt."""
+    if not asked:
+        return True
+    texts = {}
+    for known, values, _ in asked:
         if values:
-            asked.setdefault(layout, []).append(values)
-    return (not asked or are_counts([values for texts in asked.values() for values in texts])) and (
-        all(layout.has_keys(",".join(texts)) for layout, texts in asked.items())
-        and (not members or bool(_ALL_STATISTICS("\n".join([tail for _, _, _, tail in members]))))
-    )
+            texts.setdefault(known, []).append(values)
+    if texts and not are_counts(list(chain.from_iterable(texts.values()))):
+        return False
+    if not all(known.has_keys(",".join(each)) for known, each in texts.items()):
+        return False
+    return bool(_ALL_STATISTICS("\n".join([tail for _, _, tail in asked])))
 
 
 def _rests(counts, tails):
@@ -217,7 +229,7 @@ def _statistics(tails):
 
 
 def _put_names(members, names, doubtful):
-    """Put in their places the names of members in doubt; whether all of these are few members in strict JSON."""
+    """Put in place the names of members in doubt; False if they are too many, or no single ones in strict JSON."""
     if len(doubtful) > MOST_DOUBTS:
         return False
     for place in doubtful:
@@ -238,9 +250,9 @@ def _spans(members, doubtful):
 def _places(rows, doubtful):
     """Yield where members would stand among rows that each have a comma before them, by their places in the whole."""
     at, done = 1, 0
-    for before, place in enumerate(doubtful):
-        at += sum(map(len, rows[done : place - before]))
-        done = place - before
+    for skipped, place in enumerate(doubtful):
+        at += sum(map(len, rows[done : place - skipped]))
+        done = place - skipped
         yield at
 
 
@@ -251,10 +263,10 @@ def _object(members):
 
 def _name_alone(member):
     """The name, as a row has it, of one member in strict JSON, with a comma before it; None for anything else."""
-    name, _, value = member.partition(":")
-    if "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS or not member.startswith(',"'):
+    name, _, value = member[2:].partition('":')
+    if not member.startswith(',"') or "\\" in name or value.count("[") + value.count("{") > MOST_BRACKETS:
         return None
     try:
-        return f"{name}:[" if len(document.parsed(f"{{{member[1:]}}}")) == 1 else None
+        return f',"{name}":[' if len(document.parsed(f'["{name}",{value}]')) == 2 else None
     except BadData:
         return None

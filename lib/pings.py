@@ -129,13 +129,18 @@ class TextOutline:
         A parted.Parted where some of these are in doubt, None where only the reference way can tell. Remembered:
         several stages ask for it.
         """
-        sha256 = version and version.sha256
-        if self._converted_text is None or self._sha256 != sha256:
-            self._sha256, self._converted_text = sha256, self._converted(version)
+        if not self._knows(version):
+            self._sha256, self._converted_text = version and version.sha256, self._converted(version)
         return self._converted_text
 
     def fitting(self, version):
         """The same, where nobody asks for the bytes: True will do in their place."""
+        return self._converted_text if self._knows(version) else self._fitting(version)
+
+    def _knows(self, version):
+        return self._converted_text is not None and self._sha256 == (version and version.sha256)
+
+    def _fitting(self, version):
         return self.converted(version)
 
 

@@ -6,7 +6,7 @@ A tool that asks for the small fields alone never parses the ping: the line is s
 cannot stand inside a JSON string, where quotes are escaped.
 """
 
-from tel import jsonl, pings
+from tel import jsonl, memory, pings
 from tel.document import Document
 from tel.errors import BadData
 
@@ -128,19 +128,17 @@ def _opening(small):
     """The text of small fields without the last brace; that behind the id is made once for pings that share an info."""
     if tuple(small) != _FIELDS:
         return jsonl.dumps(small)[:-1]
-    name, date, info, revision = small.values()
+    document_id, date, info, revision = small.values()
     key = date, id(info), id(revision)
     known = _BEHIND_ID.get(key)
     if known is None:
         if len(_BEHIND_ID) >= _MOST:
             _BEHIND_ID.clear()
-        behind = {"date": date, "info": info, "revision": revision}
-        known = _BEHIND_ID[key] = (
-            jsonl.dumps(behind)[1:-1],
-            info,
-            revision,
-        )  # as long as they are kept, so are their ids
-    return b'{"id":%s,%s' % (jsonl.dumps(name), known[0])
+        text = jsonl.dumps({"date": date, "info": info, "revision": revision})[1:-1]
+        known = text, info, revision  # these are kept, so that no others get their ids
+        if len(text) <= memory.LONGEST:
+            _BEHIND_ID[key] = known
+    return b'{"id":%s,%s' % (jsonl.dumps(document_id), known[0])
 
 
 def _opened(ping):

@@ -90,18 +90,17 @@ class Sieve:
 
     `whole` makes a bad histogram the whole ping's fault, as it was for the 2013 server; only unknown names are still
     taken out singly. `keyed` False leaves all but the ping's own plain histograms as they are. `unknown` says what
-    becomes of a histogram that nobody defines (addonHistograms are such): `reject`, `drop` or `keep`. `alone` says that
-    no other stage makes use of what was converted.
+    becomes of a histogram that nobody defines (addonHistograms are such): `reject`, `drop` or `keep`.
     """
 
     UNKNOWN = ("reject", "drop", "keep")
 
-    def __init__(self, rejects, whole=False, keyed=True, unknown="reject", alone=False):
-        self.rejects, self.whole, self.keyed, self.unknown, self.alone = rejects, whole, keyed, unknown, alone
+    def __init__(self, rejects, whole=False, keyed=True, unknown="reject"):
+        self.rejects, self.whole, self.keyed, self.unknown = rejects, whole, keyed, unknown
         self._kinds = (pings.PLAIN, pings.KEYED, pings.ADDON) if keyed else (pings.PLAIN,)
 
-    def passes(self, record, cache):
-        """The ping of a record in the storage format (True where nobody asks for that), by the quick way.
+    def passes(self, record, cache, alone=False):
+        """The ping of a record in the storage format, by the quick way; where that is not asked for (`alone`), or True.
 
         Histograms that do not fit are taken out, and then it is a parted.Judged. None, and nothing is taken out, where
         only the reference way can tell. Raises BadData `bad_id`, and what `whole` asks for.
@@ -114,7 +113,7 @@ class Sieve:
         outline = record.outline
         if not outline or outline.stored:
             return None
-        ask = outline.fitting if self.alone else outline.converted
+        ask = outline.fitting if alone else outline.converted
         found = ask(version if outline.carries else None)
         if found is None:
             return None
@@ -241,15 +240,18 @@ def _same(layout, histogram):
     return histogram
 
 
-def validate(records, cache, sieve):
-    """Yield each Record with its bad histograms taken out; the bytes of a ping that had none stay as they are."""
-    return each(records, sieve.rejects, lambda record: _validated(record, cache, sieve))
+def validate(records, cache, sieve, alone=False):
+    """Yield each Record with its bad histograms taken out; the bytes of a ping that had none stay as they are.
+
+    `alone` says that no other stage makes use of what is found out about a ping.
+    """
+    return each(records, sieve.rejects, lambda record: _validated(record, cache, sieve, alone))
 
 
-def _validated(record, cache, sieve):
-    passed = sieve.passes(record, cache)
+def _validated(record, cache, sieve, alone):
+    passed = sieve.passes(record, cache, alone)
     if passed is not None:
-        return record if passed is True or passed.__class__ is bytes else _lessened(record, passed, sieve)
+        return record if passed is True or passed.__class__ is bytes else _lessened(record, passed, sieve, alone)
     document = opened(record)
     ping = document.value
     pings.info_of(ping, pings.generation(ping))
@@ -257,10 +259,10 @@ def _validated(record, cache, sieve):
     return record.with_ping(None, document) if changed else record
 
 
-def _lessened(record, judged, sieve):
+def _lessened(record, judged, sieve, alone):
     """A record whose ping was Judged by a Sieve, without what that took out; the next stage need not judge again."""
     lessened = record.with_ping(judged) if judged.lessened else record
-    lessened.outline = judged if sieve.unknown != "keep" else None
+    lessened.outline = judged if sieve.unknown != "keep" and not alone else None
     return lessened
 
 

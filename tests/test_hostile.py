@@ -3,12 +3,15 @@
 import gzip
 import json
 import os
+import pathlib
+import sys
 
 import pytest
 
 from tel import answer, compress, definitions, ends, jsonl, lookup, manifest, memory, pairs, rejects, revisions, streams
 from tel.errors import BadData, IOFailed, UsageError
 
+PEAK = pathlib.Path(__file__).with_name("peak.py")
 RECORD = {"id": "a", "date": "20130901", "info": {}, "revision": None, "ping": {"ver": 2, "info": {"OS": "L"}}}
 
 
@@ -53,6 +56,16 @@ def test_a_schema_half_made_by_a_killed_writer_goes(run_tool, tmp_path):
     (tmp_path / "s/.tel/schema.json.4711.new").write_text("{")
     assert run_tool("tel-persist", "--store", tmp_path / "s", "--batch", "b", stdin=stream(RECORD)).returncode == 0
     assert sorted(path.name for path in (tmp_path / "s/.tel").iterdir()) == ["commits", "schema.json", "staging"]
+
+
+@pytest.mark.parametrize("tier", ["", "plain"])
+def test_long_infos_do_not_fill_the_memory(tier, run_tool, tmp_path):
+    ping = b'%d\t{"ver":1,"info":{"OS":"%s%d"},"histograms":{}}'
+    lines = b"".join(ping % (number, b"x" * 500_000, number) + b"\n" for number in range(200))
+    words = (sys.executable, PEAK, tmp_path / "peak", "tel-resolve")
+    done = run_tool(*words, stdin=lines, env={**os.environ, "TEL_TIER": tier})
+    assert done.returncode == 0 and len(done.stdout) > len(lines)
+    assert int((tmp_path / "peak").read_text()) < 80 << 10
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise GeneratorExit"])

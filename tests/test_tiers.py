@@ -1,5 +1,6 @@
 """All tiers accept and refuse the same, with the same bytes out: whatever a tier is sure of, the reference says too."""
 
+import functools
 import gzip
 import json
 import os
@@ -152,7 +153,7 @@ def outcome(tier, text, cache, way):
     """All that the tools make of a line with a ping in a tier: one after another in one process, and each alone."""
     tiers.use(tier)
     kept, line = Kept(), way.head + text + way.tail
-    sieve, lonely_sieve = (validate.Sieve(kept, alone=alone, **way.sieve) for alone in (False, True))
+    sieve = validate.Sieve(kept, **way.sieve)
     resolver = resolve.Resolver(cache, only_revision=len(way.sieve) > 0)
     found = list(resolve.resolve([("here:1", line)], resolver, kept, "20260901", way.make_ids))
     lines = [record.line() for record in found]
@@ -160,11 +161,11 @@ def outcome(tier, text, cache, way):
     found_alone = resolve.resolve([("here:1", line)], lonely, kept, "20260901", way.make_ids)
     lines += [record.line() for record in found_alone]
     texts = list(lines)
-    for stage, used in ((validate.validate, sieve), (validate.validate, lonely_sieve), (convert.convert, sieve)):
+    for stage in (validate.validate, functools.partial(validate.validate, alone=True), convert.convert):
         alone = [records.parse(each, "here:2") for each in texts]  # anew: a stage may have changed one that it rejected
         alone.append(fresh(text, "i" if way.make_ids else "i d"))
-        lines += [record.line() for record in stage(alone, cache, used)]
-        new = list(stage([fresh(text, "i")], cache, used))
+        lines += [record.line() for record in stage(alone, cache, sieve)]
+        new = list(stage([fresh(text, "i")], cache, sieve))
         assert all(record.most >= len(record.ping) for record in new)
         lines += [record.line() for record in new]
     lines += [record.line() for record in convert.convert(found, cache, sieve)]
@@ -290,9 +291,11 @@ ODD_FIELDS = {
     "K": {"kind": "boolean", "keyed": True},
     "ADDED": {"kind": "boolean", "keyed": True},
     "STARTUP_ADDED": {"kind": "boolean"},
+    "a:b": {"kind": "boolean"},
 }
 SKEWED = PLAIN.replace(',"1"', ',9"1"')
 BRIEF = '{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":2}'
+TWICE, TORN = BRIEF.replace("{}", '{"0":5,"0":2}'), BRIEF.replace("{}", '{1"0":"0":1,}')
 
 
 @pytest.mark.parametrize(
@@ -310,6 +313,14 @@ BRIEF = '{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":2}
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN.replace("""sum":2""", "")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED.replace("}", """,8"2":0}""", 1)}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF.replace("{}", """{"0":1,5"1":"2":3,4}""")}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF.replace("{}", """{"0":1,1"":"0":1,}""")}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN},"ver":{TORN},"a:b":{PLAIN}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":1,"A":{PLAIN},"U":{PLAIN}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN},9STARTUP_A":{PLAIN}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{TWICE},"U":1,"U":{PLAIN}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"a:b":{PLAIN},"a:b":{PLAIN.replace("1", "9")}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"a:b":{PLAIN},"a:\\u0062":{PLAIN.replace("1", "9")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{ }},"id":"other","x":{{"y":{{}}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF}}} ,"id":"other","x":{{"y":{{}}}}}}',
         f'{{"ver":1,{INFO},"id":"i","histograms":{{"A":{PLAIN[:-1]},}}}}}}',
