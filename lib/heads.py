@@ -6,7 +6,7 @@ and type are right if the head is known. What is not written so is not judged he
 """
 
 import re
-from itertools import chain, repeat
+from itertools import repeat
 
 from tel import document, jsonl, pings
 from tel.errors import BadData
@@ -32,7 +32,6 @@ _LACKING = {  # the names of statistics that may follow the values: what stands 
     b',"sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
-_ENDS_AS_COMMAS = bytes.maketrans(b"\n", b",")
 
 
 class Values:
@@ -42,6 +41,7 @@ class Values:
         self.zeros = ["0"] * layout.n_buckets
         self.kept = {"": ",".join(self.zeros)}
         self.position = {f'"{key}"': at for key, at in layout.position.items()}
+        self._keys = frozenset(self.position)
 
     def keep(self, values, counts):
         """Remember the counts (text) of a short text."""
@@ -59,18 +59,19 @@ class Values:
         if len(pairs) % 2:  # behind a comma there was no key
             return None
         try:
-            for key, count in zip(pairs[::2], pairs[1::2]):
+            each = iter(pairs)
+            for key, count in zip(each, each):
                 row[position[key]] = count
         except KeyError:
             return None
         return ",".join(row)
 
     def has_keys(self, values):
-        """Whether what stands for keys are known ones, in what `are_counts` accepts.
+        """Whether what stands for keys is known, in what `are_counts` accepts.
 
         Where behind a comma there is no key, a count stands for the next one.
         """
-        return None not in map(self.position.get, values.replace(',"', ':"').split(":")[::2])
+        return self._keys.issuperset(values.replace(',"', ':"').split(":")[::2])
 
 
 def are_counts(texts):
@@ -81,10 +82,10 @@ def are_counts(texts):
     >>> are_counts(['"0":2,"7":1', '"1":0'])
     True
     """
-    joined = "\n".join(texts)
-    if max(map(len, texts)) > LONGEST_VALUES or ":," in joined or ":\n" in f"{joined}\n" or _LEADING_ZERO(joined):
+    joined = f"{','.join(texts)},"
+    if max(map(len, texts)) > LONGEST_VALUES or joined.rfind(":,") >= 0 or _LEADING_ZERO(joined):
         return False
-    signs = f"{joined}\n".encode().translate(_ENDS_AS_COMMAS, b"0123456789")
+    signs = joined.encode().translate(None, b"0123456789")
     return signs == b'"":,' * (len(signs) // 4)
 
 
@@ -148,8 +149,8 @@ class Heads:
         heads, values, tails = members
         entries = self._entries_of(heads)
         names = [name for name, _, _ in entries]
-        asked = [(known, *each) for (_, _, known), *each in zip(entries, values, tails)]
-        if _fit([each for each in asked if each[0]]):
+        asked = [(entry[2], text, tail) for entry, text, tail in zip(entries, values, tails)]
+        if _fit([each for each in asked if each[0]] if None in names else asked):
             doubtful = [place for place, name in enumerate(names) if name is None]
         else:
             doubtful = [place for place, each in enumerate(asked) if not each[0] or not _fit([each])]
@@ -192,14 +193,12 @@ def _fit(asked):
     """Whether (Values, text of the values, tail) of histograms have known buckets and statistics; False in doubt."""
     if not asked:
         return True
-    texts = {}
+    texts = [values for _, values, _ in asked if values]
+    if texts and not are_counts(texts):
+        return False
     for known, values, _ in asked:
-        if values:
-            texts.setdefault(known, []).append(values)
-    if texts and not are_counts(list(chain.from_iterable(texts.values()))):
-        return False
-    if not all(known.has_keys(",".join(each)) for known, each in texts.items()):
-        return False
+        if values and not known.has_keys(values):
+            return False
     return bool(_ALL_STATISTICS("\n".join([tail for _, _, tail in asked])))
 
 
