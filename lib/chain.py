@@ -103,7 +103,7 @@ def run(commands, count=1, ordered=False):
     if count > 1 and _is_shared(stages):
         is_sink = commands[-1].tool == SINK
         if is_sink and stages[-1].options["--threads"] == "1":
-            stages[-1].options["--threads"] = str(count - 1)  # of two, this process itself has the time
+            stages[-1].options["--threads"] = str(count - 1)  # beside two workers this process has time to compress
         from tel import crew  # slow to import
 
         foreman = crew.Crew(stages, count, ordered or is_sink)

@@ -2,6 +2,7 @@
 
 from tel import pings, unified
 from tel.arrays import compact, expand
+from tel.parted import Judged
 from tel.validate import check_raw, check_stored, each, opened
 
 
@@ -21,7 +22,7 @@ def expand_all(records, cache, sieve):
 def _stored(record, cache, sieve):
     passed = sieve.passes(record, cache)
     if passed is not None:
-        return record.with_ping(passed if passed.__class__ is bytes else passed.converted(None))
+        return record.with_ping(passed.as_stored() if passed.__class__ is Judged else passed)
     document = opened(record)
     ping, generation = document.value, pings.generation(document.value)
     if pings.is_stored(ping):

@@ -204,11 +204,11 @@ def _fit(asked):
 
 def _rests(counts, tails):
     """The five statistics as text behind each row of counts; None where one or the other is in doubt."""
-    known = [tail for tail, row in zip(tails, counts) if row] if not all(counts) else tails
+    known = tails if all(counts) else [tail for tail, row in zip(tails, counts) if row]
     joint = _statistics(known) if known else []
     if joint is not None:
         found = iter(joint)
-        return [next(found) if row else None for row in counts] if known is not tails else joint
+        return joint if known is tails else [next(found) if row else None for row in counts]
     alone = [row and _statistics([tail]) for row, tail in zip(counts, tails)]
     return [found[0] if found else None for found in alone]
 

@@ -13,7 +13,8 @@ MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input c
 
 # A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
 # without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
-# if a comma followed every member there. Where only what was sent is asked for, `stored` is None.
+# if a comma followed every member there. Where only what was sent is asked for, `stored` is None
+# and `at` says nothing.
 Container = namedtuple("Container", "start end stored doubts")
 
 
@@ -37,8 +38,11 @@ class Parted:
             return Document(b'{"ver":%d,"%s":%s}' % (pings.RAW, self._own.encode(), edits[0][2]))
         return Document(edited(self._data, edits))
 
-    def judged(self, document, sift):
-        """The Judged ping, by what `sift(document)` leaves of the histograms in its `document()`: the good, stored."""
+    def judged(self, document, version, sift):
+        """The Judged ping, by what `sift(document)` leaves of the histograms in its `document()`: the good, stored.
+
+        `version` is that of the definitions that say which are good.
+        """
         ping = document.value
         places = list(pings.places(ping, pings.generation(ping), (pings.PLAIN, pings.KEYED)))
         places = [(holder[kind].pop(MARK), holder, kind) for holder, kind, _ in places if MARK in holder[kind]]
@@ -48,11 +52,11 @@ class Parted:
             _Part(self._containers[number], kind, before, holder[kind])
             for before, (number, holder, kind) in zip(sent, places)
         ]
-        return Judged(self._data, self._edits, parts)
+        return Judged(self._data, self._edits, parts, version)
 
 
 class Judged:
-    """A ping whose histograms have all been judged: its text without the bad ones, as stored and as sent.
+    """A ping whose histograms have all been judged by a Version: its text without the bad ones, as stored and as sent.
 
     `lessened` tells whether something was taken out.
     """
@@ -60,12 +64,20 @@ class Judged:
     stored = False  # as an Outline has it: it is in the format that clients send
     carries = True
 
-    def __init__(self, data, edits, parts):
-        self._data, self._edits, self._parts = data, edits, parts
+    def __init__(self, data, edits, parts, version):
+        self._data, self._edits, self._parts, self._sha256 = data, edits, parts, version.sha256
         self.lessened = any(part.lessened for part in parts)
         self.most = len(data)
 
-    def converted(self, _version):
+    def converted(self, version):
+        """The ping's bytes in the storage format; None, as an Outline in doubt, for another Version."""
+        return self.as_stored() if self.fitting(version) else None
+
+    def fitting(self, version):
+        """True, as an Outline has it; None for another Version."""
+        return True if version and version.sha256 == self._sha256 else None
+
+    def as_stored(self):
         """The ping's bytes in the storage format of the definitions that it was judged by."""
         return edited(self._data, [*self._edits, *[(*part.span, part.stored()) for part in self._parts]])
 

@@ -84,7 +84,7 @@ class Heads:
             return None
 
     def doubts(self, text):
-        """The same as heads.Heads.doubts."""
+        """The members that `arrays` leaves in doubt."""
         found = self.arrays(text)
         return found and found[1]
 

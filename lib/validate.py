@@ -5,6 +5,7 @@ from collections import namedtuple
 from tel import arrays, definitions, jsonl, pings, tiers
 from tel.arrays import NAMES, STATISTICS
 from tel.errors import BadData
+from tel.parted import Judged, Parted
 
 MEMBERS = frozenset(("range", "bucket_count", "histogram_type", "values", *NAMES))
 NUMBERS = (int, float, jsonl.Real)
@@ -119,10 +120,10 @@ class Sieve:
             return None
         pings.check_id(record.id)
         record.sound = True
-        if found is True or found.__class__ is bytes:
+        if found.__class__ is not Parted:
             return found
         return found.judged(
-            found.document(), lambda document: self.sift(record, document, cache, check_raw, arrays.compact)
+            found.document(), version, lambda document: self.sift(record, document, cache, check_raw, arrays.compact)
         )
 
     def sift(self, record, document, cache, check, change=None):
@@ -251,7 +252,7 @@ def validate(records, cache, sieve, alone=False):
 def _validated(record, cache, sieve, alone):
     passed = sieve.passes(record, cache, alone)
     if passed is not None:
-        return record if passed is True or passed.__class__ is bytes else _lessened(record, passed, sieve, alone)
+        return _lessened(record, passed, sieve, alone) if passed.__class__ is Judged else record
     document = opened(record)
     ping = document.value
     pings.info_of(ping, pings.generation(ping))

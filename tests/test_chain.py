@@ -220,6 +220,7 @@ def test_whatever_is_in_a_file_that_is_named(given, place):
     (f"{RESOLVE} --rejects r0 --max-line 900000G {{place}}/bad - | {PERSIST} --rejects r1", "blank"),
     (f"{RESOLVE} | {RESOLVE}", "naked"),
     (f"{RESOLVE} | tel-convert | tel-convert --expand | tel-validate", "good"),
+    (f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 | tel-validate --rejects r2", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check --report=json | tel-convert", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "good"),

@@ -526,6 +526,22 @@ def test_what_was_sent_is_made_anew_only_if_somebody_asks(tier, monkeypatch):
     assert [record.line() for record in convert.convert([validated()], cache, sieve)] == expected
 
 
+@pytest.mark.parametrize("tier", tiers.TIERS)
+@pytest.mark.parametrize("fields", [FIELDS, {**FIELDS, "A": {"kind": "enumerated", "n_values": 9}}])
+def test_what_was_judged_is_judged_anew_by_other_definitions_alone(tier, fields):
+    need(tier)
+    first, text = Definitions(FIELDS), CLASSIC.replace('"A":', f'"U":{PLAIN},"A":').encode()
+    second = first if fields is FIELDS else Definitions(fields)
+    for stage in (convert.convert, validate.validate, functools.partial(validate.validate, alone=True)):
+        found = []
+        for used in (tier, tiers.REFERENCE):
+            tiers.use(used)
+            kept = Kept()
+            judged = validate.validate([fresh(text, "i")], first, validate.Sieve(kept))
+            found.append(([record.line() for record in stage(judged, second, validate.Sieve(kept))], kept.all))
+        assert found[0] == found[1] and len(found[0][1]) == (1 if second is first else 2)
+
+
 def test_many_doubtful_histograms_are_the_same_in_all_tiers():
     for count in (62, 63, 64, 65, 66, 130):
         unknown = ",".join(f'"U{n}":{PLAIN}' for n in range(count))
