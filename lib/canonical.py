@@ -22,7 +22,6 @@ class Outline(pings.TextOutline):
     proven = False  # nobody has looked at the text of the histograms yet
 
     def __init__(self, known, data, source, spans, heads):
-        super().__init__()
         self.generation, self.stored, self.id, self.info, self.revision, _ = known
         self._data, self._source, self._spans, self._heads = data, source, spans, heads
         start, end = spans[_PLAIN]

@@ -120,7 +120,7 @@ class Run:
             streams.check_replaceable(options["--metrics"])
         self._summary = self._format("--summary")
         self.max_line = options.size("--max-line")
-        self.stats, self.seen, self.ends = stats.Stats(tool), stats.Seen(), ends.Ends()
+        self.stats, self.seen, self.ends = stats.Stats(tool), stats.Seen(), ends.Ends(self.max_line)
         limit = rejects.Limit(options["--max-bad"]) if options.get("--max-bad") else None
         skips = (
             rejects.Limit(options["--skip-errors"], "--skip-errors", rejects.FAILED)
@@ -176,9 +176,8 @@ class Run:
         from tel import streams
 
         named = named and source.path != streams.STDIN
-        numbered = _numbered(self.cut(source), source)
         whole = (lambda: True) if named else (given or (lambda: False))
-        body = self.ends.body(numbered, source.name, whole, self.written)
+        body = self.ends.body(self.cut(source), source.name, whole, self.written)
         return self._counted(self.watched(body), source)
 
     def cut(self, source):
@@ -197,9 +196,10 @@ class Run:
         return stats.Progress(self.stats).watch(items) if self.options["--progress"] else items
 
     def _counted(self, lines, source):
-        for line in lines:
-            self.stats.read += 1
-            yield f"{source.name}:{source.line}", line
+        name, counts = source.name, self.stats
+        for number, line in lines:
+            counts.read += 1
+            yield f"{name}:{number}", line
 
     def counted(self, items):
         """Yield items that were read, each counted as a line."""
@@ -353,9 +353,3 @@ class Run:
                 stats.say(line)
         if self._summary:
             self.stats.print_summary(self._summary)
-
-
-def _numbered(lines, source):
-    """Yield the lines, keeping the number of the current one in `source.line`."""
-    for source.line, line in enumerate(lines, 1):
-        yield line

@@ -4,17 +4,19 @@ Owns tel._skim and tel._sums.
 """
 
 from tel import document, jsonl, parted, pings, unified
-from tel._skim import Table, Want, strict
+from tel._skim import Table, Want, edited, strict
 from tel._sums import Sums as sums
 from tel.memory import remembered
 
 __all__ = ["finder", "look", "strict", "sums"]  # what tel.tiers asks for
 
+BRACE = ord("{")
 INSIDE, NESTED = 4, 8  # added to the kind of a container below the payload, and to one that lies deeper than others
 HIGHEST, MOST_LAYOUTS = 2**63 - 1, 8  # of a bucket's lower bound, and of one definition
 _KINDS = {pings.PLAIN: 0, pings.KEYED: 1, pings.ADDON: 2}
-_FITTING = {  # kinds of containers that are converted
-    kind: {base, base + 1, base + NESTED, base + NESTED + 1}
+_OWN = 1 << _KINDS[pings.PLAIN]  # as `held` is if a ping's own histograms are all that it holds
+_FITTING = {  # the same of all kinds of containers that are converted
+    kind: sum(1 << each for each in (base, base + 1, base + NESTED, base + NESTED + 1))
     for kind, base in ((pings.CLASSIC, 0), (pings.UNIFIED, INSIDE))
 }
 
@@ -58,7 +60,6 @@ _WANT = Want(
     tuple(name.encode() for name in _KINDS),
     (b"ver", b"version"),
 )
-_COUNT, _FIRST, _ARRAYS, _HELD = range(len(_AT), len(_AT) + 4)
 _VER, _VERSION, _TYPE, _INFO, _PAYLOAD = (_AT[name,] for name in ("ver", "version", "type", "info", "payload"))
 _APPLICATION, _ID = _AT["application",], _AT["id",]
 _CLASSIC = {b"1": False, b"2": True, b"5": True}  # whether a `ver` is the storage format's
@@ -68,13 +69,13 @@ _UNIFIED = {b"4": False, b"5": True}
 _FIELD_SLOTS = {
     kind: [(name, [_AT[way] for way in ways]) for name, ways in fields.items()] for kind, fields in _FIELDS.items()
 }
-_INFO_SLOTS = {kind: [slot for _, slots in fields for slot in slots] for kind, fields in _FIELD_SLOTS.items()}
+_INFO_SLOTS = {kind: tuple(slot for _, slots in fields for slot in slots) for kind, fields in _FIELD_SLOTS.items()}
+_REVISION_SLOT = {kind: _AT[pings.REVISION[kind]] for kind in _FIELDS}
 _INFOS, _MADE = {kind: {} for kind in _FIELDS}, {}  # what was made of parts that come again and again
 
 
-def _scalar(data, span):
-    """The string, number or boolean at a span of a text; None for anything else."""
-    text = data[span[0] : span[1]]
+def _scalar(text):
+    """The string, number or boolean that is a text; None for anything else."""
     first = text[:1]
     if first == b'"' and b"\\" not in text:
         return text[1:-1].decode()
@@ -82,18 +83,17 @@ def _scalar(data, span):
 
 
 class Outline(pings.TextOutline):
-    """What the tools ask of a ping, from the spans of its parts."""
+    """What the tools ask of a ping, from what was found in its text."""
 
     proven = True  # its text is strict JSON
 
-    def __init__(self, data, spans, generation, stored, carries, table):
-        super().__init__()
-        self._data, self._spans, self._table = data, spans, table
-        self.generation, self.stored, self.carries = generation, stored, carries
+    def __init__(self, data, found, generation, stored, table):
+        self._data, self._found, self._table = data, found, table
+        self.generation, self.stored, self.carries = generation, stored, found.held != 0
 
     def _value(self, slot):
-        span = self._spans[slot]
-        return None if span is None else _scalar(self._data, span)
+        text = self._found.text(slot)
+        return None if text is None else _scalar(text)
 
     @property
     def id(self):
@@ -103,70 +103,61 @@ class Outline(pings.TextOutline):
     @property
     def revision(self):
         """The revision that the ping names, or None."""
-        return self._value(_AT[pings.REVISION[self.generation]])
+        return self._value(_REVISION_SLOT[self.generation])
 
     @property
     def info(self):
         """The small info of a record; pings that say the same share one dict."""
-        data, spans = self._data, self._spans
-        texts = tuple(
-            [span and data[span[0] : span[1]] for span in map(spans.__getitem__, _INFO_SLOTS[self.generation])]
-        )
-        return remembered(_INFOS[self.generation], texts, lambda _: self._info())
+        key = self._found.texts(_INFO_SLOTS[self.generation])
+        return remembered(_INFOS[self.generation], key, self._info)
 
-    def _info(self):
-        data, spans, info = self._data, self._spans, {}
+    def _info(self, _):
+        info = {}
         for name, slots in _FIELD_SLOTS[self.generation]:
-            for slot in slots:
-                if spans[slot] is not None:
-                    value = _scalar(data, spans[slot])
-                    if value is not None:
-                        info[name] = value
-                        break
+            value = next((value for value in map(self._value, slots) if value is not None), None)
+            if value is not None:
+                info[name] = value
         return info
 
     def _converted(self, version):
-        spans, data = self._spans, self._data
-        if spans[_COUNT] != 0 or (self.carries and version is None):
+        found, data = self._found, self._data
+        if found.count or (self.carries and version is None):
             return None
         classic = self.generation == pings.CLASSIC
-        span = spans[_VER if classic else _VERSION]
-        if span[0] != spans[_FIRST]:
+        start, end = found[_VER if classic else _VERSION]
+        if start != found.first:
             return None
-        edits = [(*span, b"2" if classic else b"5")]
+        edits = [(start, end, b"2" if classic else b"5")]
         if not classic:
             made = self._made_info()
             if made is None or data[-1:] != b"}" or data[-2] in b" \t\r\n":
                 return None
             edits.append((len(data) - 1, len(data) - 1, made))
-        containers = self._arrays(version) if self.carries else ()
+        containers = self._arrays(version) if self.carries else []
         if containers is None:
             return None
         for _, _, _, doubts in containers:
             if doubts:
-                own = pings.PLAIN if spans[_HELD] == [0] else None
+                own = pings.PLAIN if found.held == _OWN else None
                 return parted.Parted(data, edits, [parted.Container(*each) for each in containers], own)
-        return document.edited(data, [*edits, *[each[:3] for each in containers]])
+        return edited(data, edits + containers)
 
     def _arrays(self, version):
         """What parted.Containers of a ping are made of by the definitions of a Version; None in doubt."""
-        data, spans, table = self._data, self._spans, _table(version)
-        _GUESSES.used(data, spans[_AT[pings.REVISION[self.generation]]], table)
-        if self._table is not table:
-            spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
-        return spans[_ARRAYS]
+        table = _table(version)
+        _GUESSES.used(table, self)
+        found = self._found if self._table is table else _WANT.look(self._data, table, pings.MOST_HISTOGRAMS)
+        return found.arrays
 
     def _made_info(self):
         """The member `info` that a stored unified ping gets, with its comma; None for one that is hoisted, too."""
-        data, texts = self._data, []
-        for slot in (_TYPE, _APPLICATION):
-            span = self._spans[slot]
-            if span is None:
-                return None
-            texts.append(data[span[0] : span[1]])
-        if self._spans[_INFO] is not None:
+        if self._found[_INFO] is not None:
             return None
-        return remembered(_MADE, tuple(texts), lambda texts: _made_info(*texts))
+        return remembered(_MADE, self._found.texts((_TYPE, _APPLICATION)), self._make_info)
+
+    def _make_info(self, _):
+        type, application = self._found.text(_TYPE), self._found.text(_APPLICATION)
+        return None if type is None or application is None else _made_info(type, application)
 
 
 def _made_info(type, application):
@@ -181,7 +172,7 @@ class _Guesses(dict):
     by the last revision that its text names.
     """
 
-    NAME, MOST, WHILE = b'"revision":"', 64, 16
+    NAME, LONGEST, MOST, WHILE = b'"revision":"', 200, 64, 16
 
     def __init__(self):
         self._last, self._times = None, 0  # the Table that was needed last, and how often on end
@@ -191,26 +182,22 @@ class _Guesses(dict):
         if self._times > self.WHILE:
             return self._last
         at = data.rfind(self.NAME)
-        return None if at < 0 else self.get(self._url(data, at + len(self.NAME)))
+        start = at + len(self.NAME)
+        return None if at < 0 else self.get(data[start : data.find(b'"', start, start + self.LONGEST)])
 
-    def used(self, data, span, table):
-        """Hear which Table a ping needed, whose revision is written at a span (None: nowhere)."""
+    def used(self, table, outline):
+        """Hear which Table the ping of an Outline needed."""
         if table is self._last:
             self._times += 1
             if self._times > self.WHILE:
                 return
         else:
             self._last, self._times = table, 0
-        if span is not None:
-            url = self._url(data, span[0] + 1)
-            if self.get(url) is not table:
-                if len(self) >= self.MOST:
-                    self.clear()
-                self[url] = table
-
-    @staticmethod
-    def _url(data, start):
-        return data[start : data.find(b'"', start, start + 200)]
+        url = outline.revision
+        if url.__class__ is str and self.get(url.encode()) is not table:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[url.encode()] = table
 
 
 _GUESSES = _Guesses()
@@ -219,28 +206,23 @@ _GUESSES = _Guesses()
 def look(data, version=None):
     """The Outline of a ping's text, whose definitions may be known; None where only the reference way can tell."""
     table = _GUESSES.of(data) if version is None else _table(version)
-    spans = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
-    if spans is None:
+    found = _WANT.look(data, table, pings.MOST_HISTOGRAMS)
+    if found is None:
         return None
-    ver, version = spans[_VER], spans[_VERSION]
+    ver, version = found.text(_VER), found.text(_VERSION)
     if ver is not None:
-        generation, stored = pings.CLASSIC, _CLASSIC.get(data[ver[0] : ver[1]])
-        sound = _is_object(data, spans[_INFO])
+        generation, stored = pings.CLASSIC, _CLASSIC.get(ver)
+        needed = found[_INFO]
     elif version is not None:
-        generation, stored = pings.UNIFIED, _UNIFIED.get(data[version[0] : version[1]])
-        sound = _is_object(data, spans[_PAYLOAD])
+        generation, stored = pings.UNIFIED, _UNIFIED.get(version)
+        needed = found[_PAYLOAD]
     else:
         return None
-    if stored is None or not sound:
+    if stored is None or needed is None or data[needed[0]] != BRACE:
         return None
-    kinds = spans[_HELD]
-    if kinds and not _FITTING[generation].issuperset(kinds):
+    if found.held & ~_FITTING[generation]:
         return None  # those of add-ons, or in a place for another generation
-    return Outline(data, spans, generation, stored, bool(kinds), table)
-
-
-def _is_object(data, span):
-    return span is not None and data[span[0]] == 123
+    return Outline(data, found, generation, stored, table)
 
 
 def _table(version):
@@ -273,8 +255,5 @@ def _numbers(layouts, number):
 
 
 def finder(ways):
-    """A function of a ping's bytes: a list that begins with the span, or None, of what lies at each of some ways.
-
-    None in doubt.
-    """
+    """A function of a ping's bytes: the Found that says what lies at some ways; None in doubt."""
     return Want(_tree({way: (slot, -1) for slot, way in enumerate(ways)}), len(ways), (), ()).look

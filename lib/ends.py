@@ -43,23 +43,26 @@ class Ends:
 
     `received` holds the end records, `read` the other lines. An input that is `given` (named on the command line, or
     raw, so that this tool is where the stream starts) is whole without an end record once it has been read to its end.
+    A line of more than `longest` bytes is no end record.
     """
 
-    def __init__(self):
-        self.received, self.read = [], 0
+    def __init__(self, longest):
+        self.received, self.read, self._longest = [], 0, longest
         self.faults, self._marks = [], []
 
     def body(self, lines, name, given, written=lambda: 0):
-        """Yield the lines that are no end records; `given()` is asked, and the count checked, at the end.
+        """Yield (number, line) of the lines that are no end records.
 
-        `written()` tells how many lines this tool has written, which each end record met is a mark in.
+        At the end `given()` is asked, and the count checked. `written()` tells how many lines this tool has written,
+        which each end record met is a mark in.
         """
-        start, promised, heard = self.read, 0, len(self.received)
-        for line in lines:
-            end = parse(line) if line.__class__ is bytes and line.startswith(PREFIX) else None
+        start, promised, heard, most = self.read, 0, len(self.received), self._longest
+        for numbered in enumerate(lines, 1):
+            line = numbered[1]
+            end = parse(line) if line.__class__ is bytes and line.startswith(PREFIX) and len(line) <= most else None
             if end is None:
                 self.read += 1
-                yield line
+                yield numbered
             else:
                 promised += end["records"]
                 self.received.append(end)

@@ -13,7 +13,7 @@ def remembered(memo, key, find, most=MOST):
     if key in memo:
         return memo[key]
     found = find(key)
-    if len(str(key)) <= LONGEST:
+    if len(repr(key)) <= LONGEST:
         if len(memo) >= most:
             memo.clear()
         memo[key] = found

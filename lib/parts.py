@@ -19,10 +19,10 @@ class Reader:
     def __call__(self, ping):
         """The values, None for each that is not there. Raises BadData for what is no strict JSON object."""
         data = ping.encode() if ping.__class__ is str else ping
-        spans = self._find(data) if self._find else None
-        if spans is None:
+        found = self._find(data) if self._find else None
+        if found is None:
             ping = jsonl.loads(data)
             if not isinstance(ping, dict):
                 raise BadData("not_an_object", "the ping is not a JSON object")
             return tuple(pings.at(ping, way) for way in self.ways)
-        return tuple(span and jsonl.loads(data[span[0] : span[1]]) for _, span in zip(self.ways, spans))
+        return tuple(text and jsonl.loads(text) for text in map(found.text, range(len(self.ways))))

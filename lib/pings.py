@@ -120,8 +120,7 @@ Outline = namedtuple("Outline", "generation stored id info revision carries")
 class TextOutline:
     """The same for a ping's text, as a tier sees it, and that text in the storage format."""
 
-    def __init__(self):
-        self._sha256 = self._converted_text = None
+    _sha256 = _converted_text = None  # what was asked for last
 
     def converted(self, version):
         """The ping's bytes in the storage format, its histograms being those of a Version (None: it has none).

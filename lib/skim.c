@@ -3,13 +3,15 @@
  * Everything here says yes or hands over: whatever is not strict JSON, or not written as clients write it, makes the
  * call return None, and the caller goes the reference way, which decides. So nothing here reports errors of the data.
  *
- * Want(tree, slots, counted, first).look(data)  spans of the members that a tree of names asks for
+ * Want(tree, slots, counted, first).look(data)  a Found: where the members lie that a tree of names asks for
  * strict(data)                                  whether a text is strict JSON, one object
  * Table(layouts, entries)                       the histograms that look(data, table, ...) makes arrays of
+ * edited(data, edits)                           a text with some parts replaced
  */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 #include "hash.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -29,11 +31,22 @@ typedef struct {
 
 typedef struct Node Node;
 
+/* Where the wanted members of a text lie. */
+typedef struct Found {
+    PyObject_VAR_HEAD
+    PyObject *data, *arrays;
+    Py_ssize_t count, first_at;
+    unsigned held;
+    struct {
+        Py_ssize_t start, end; /* start is -1: nothing was found */
+    } at[];
+} Found;
+
 typedef struct {
     const char *name;
     Py_ssize_t length;
     Py_ssize_t slot; /* -1: nothing to keep */
-    int kind;        /* of a container of histograms: 0 plain ones, 1 keyed ones, 2 others, + 4 at will; else -1 */
+    int kind;        /* of a container of histograms: 0 plain ones, 1 keyed ones, 2 others, + 4n at will; else -1 */
     Node *node;      /* what is wanted inside, or NULL */
 } Child;
 
@@ -55,9 +68,9 @@ typedef struct {
     Py_ssize_t slots;
     PyObject *keep; /* owns the bytes that the names point into */
     Names counted, first;
-    PyObject *found; /* of the look that is going on */
+    struct Found *found; /* of the look that is going on */
     Py_ssize_t count, first_at, left;
-    PyObject *held;   /* [kind, ...] of the containers that are not empty */
+    unsigned held;    /* bit i: some container of kind i is not empty */
     PyObject *arrays; /* what is in them, see converted(); NULL where that is not wanted or failed */
     struct Table *table;
 } Want;
@@ -261,24 +274,21 @@ static inline int word(Text *t, const char *text, Py_ssize_t length)
     return 1;
 }
 
-static int keep_span(Want *want, Py_ssize_t slot, Py_ssize_t start, Py_ssize_t end)
+static inline void keep_span(Found *found, Py_ssize_t slot, Py_ssize_t start, Py_ssize_t end)
 {
-    PyObject *span = Py_BuildValue("(nn)", start, end);
-    return span ? PyList_SetItem(want->found, slot, span) : -1;
+    found->at[slot].start = start;
+    found->at[slot].end = end;
 }
 
 /* Count a container, and keep its kind if something is in it; 0 in doubt. */
-static int hold(Want *want, int kind, const char *begin)
+static inline int hold(Want *want, int kind, const char *begin)
 {
     want->count--;
     if (*begin != '{' || (begin[1] != '"' && begin[1] != '}'))
         return 0;
-    if (begin[1] == '}')
-        return 1;
-    PyObject *item = PyLong_FromLong(kind);
-    int failed = !item || PyList_Append(want->held, item);
-    Py_XDECREF(item);
-    return failed ? -1 : 1;
+    if (begin[1] == '"')
+        want->held |= 1u << kind;
+    return 1;
 }
 
 #define ZEROS_32 "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
@@ -359,11 +369,11 @@ static int object(Text *t, Want *want, const Node *node)
             return result;
         if (container) {
             want->first_at = first_at; /* what lies in there is none of its */
-            if ((result = hold(want, child->kind, begin)) != 1)
-                return result;
+            if (!hold(want, child->kind, begin))
+                return 0;
         }
-        if (child && child->slot >= 0 && keep_span(want, child->slot, begin - t->start, t->p - t->start))
-            return -1;
+        if (child && child->slot >= 0)
+            keep_span(want->found, child->slot, begin - t->start, t->p - t->start);
         if (closed(t, '}'))
             return 1;
     } while (followed(t));
@@ -506,8 +516,8 @@ static Node *make_node(PyObject *tree, Py_ssize_t slots)
         child->name = text;
         node->n++;
         node->any |= child->length == 1 && *child->name == '*';
-        if (child->slot >= slots) {
-            PyErr_SetString(PyExc_ValueError, "no such slot");
+        if (child->slot >= slots || child->kind > 31) {
+            PyErr_SetString(PyExc_ValueError, "no such slot or kind");
             goto failed;
         }
         if (below != Py_None && !(child->node = make_node(below, slots)))
@@ -1056,60 +1066,169 @@ static PyTypeObject TableType = {
     .tp_dealloc = (destructor)table_dealloc,
 };
 
+/* ---- what was found -------------------------------------------------------------------------------------------- */
+
+static PyTypeObject FoundType;
+
+static Found *found_new(PyObject *data, Py_ssize_t slots)
+{
+    Found *self = PyObject_NewVar(Found, &FoundType, slots);
+    if (!self)
+        return NULL;
+    Py_INCREF(data);
+    self->data = data;
+    self->arrays = NULL;
+    for (Py_ssize_t i = 0; i < slots; i++)
+        self->at[i].start = -1;
+    return self;
+}
+
+static void found_dealloc(Found *self)
+{
+    Py_XDECREF(self->data);
+    Py_XDECREF(self->arrays);
+    PyObject_Free(self);
+}
+
+static int found_has(Found *self, Py_ssize_t slot)
+{
+    if (slot < 0 || slot >= Py_SIZE(self)) {
+        PyErr_SetString(PyExc_IndexError, "no such slot");
+        return -1;
+    }
+    return self->at[slot].start >= 0;
+}
+
+/* found[slot]: the span (start, end), or None */
+static PyObject *found_span(PyObject *object, Py_ssize_t slot)
+{
+    Found *self = (Found *)object;
+    int has = found_has(self, slot);
+    if (has < 0)
+        return NULL;
+    if (has)
+        return Py_BuildValue("nn", self->at[slot].start, self->at[slot].end);
+    Py_RETURN_NONE;
+}
+
+static Py_ssize_t found_length(PyObject *self)
+{
+    return Py_SIZE(self);
+}
+
+/* text(slot): what lies there, or None */
+static PyObject *found_text(Found *self, PyObject *number)
+{
+    Py_ssize_t slot = PyLong_AsSsize_t(number);
+    int has = slot == -1 && PyErr_Occurred() ? -1 : found_has(self, slot);
+    if (has < 0)
+        return NULL;
+    if (has)
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(self->data) + self->at[slot].start,
+                                         self->at[slot].end - self->at[slot].start);
+    Py_RETURN_NONE;
+}
+
+/* texts((slot, ...)): what lies at all of these, each followed by a newline, which no JSON value ends with */
+static PyObject *found_texts(Found *self, PyObject *slots)
+{
+    Py_ssize_t size = 0, n;
+    if (!PyTuple_Check(slots)) {
+        PyErr_SetString(PyExc_TypeError, "a tuple of slots is expected");
+        return NULL;
+    }
+    n = PyTuple_GET_SIZE(slots);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_ssize_t slot = PyLong_AsSsize_t(PyTuple_GET_ITEM(slots, i));
+        int has = slot == -1 && PyErr_Occurred() ? -1 : found_has(self, slot);
+        if (has < 0)
+            return NULL;
+        size += 1 + (has ? self->at[slot].end - self->at[slot].start : 0);
+    }
+    PyObject *result = PyBytes_FromStringAndSize(NULL, size);
+    if (!result)
+        return NULL;
+    char *p = PyBytes_AS_STRING(result);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_ssize_t slot = PyLong_AsSsize_t(PyTuple_GET_ITEM(slots, i)), start = self->at[slot].start;
+        if (start >= 0) {
+            memcpy(p, PyBytes_AS_STRING(self->data) + start, self->at[slot].end - start);
+            p += self->at[slot].end - start;
+        }
+        *p++ = '\n';
+    }
+    return result;
+}
+
+static PyMethodDef found_methods[] = {
+    {"text", (PyCFunction)found_text, METH_O, "What lies at a slot, or None."},
+    {"texts", (PyCFunction)found_texts, METH_O, "What lies at each of some slots, one after another: a key."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef found_members[] = {
+    {"count", T_PYSSIZET, offsetof(Found, count), READONLY, "How often the counted names occur but at a container."},
+    {"first", T_PYSSIZET, offsetof(Found, first_at), READONLY, "Where the value of the first of the others is, or -1."},
+    {"held", T_UINT, offsetof(Found, held), READONLY, "Bit i: some container of kind i is not empty."},
+    {"arrays", T_OBJECT, offsetof(Found, arrays), READONLY, "The containers, see converted(); None in doubt."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PySequenceMethods found_sequence = {.sq_length = found_length, .sq_item = found_span};
+
+static PyTypeObject FoundType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tel._skim.Found",
+    .tp_basicsize = sizeof(Found),
+    .tp_itemsize = sizeof(((Found *)0)->at[0]),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_dealloc = (destructor)found_dealloc,
+    .tp_methods = found_methods,
+    .tp_members = found_members,
+    .tp_as_sequence = &found_sequence,
+};
+
 /* ---- what a Want does ------------------------------------------------------------------------------------------ */
 
-/* look(data[, table, most]): None for what is not strict JSON, else a list of
- *     a span (start, end), or None, for each slot;
- *     how often the counted names occur elsewhere than at a container;
- *     where the value of the first of the others begins, or -1;
- *     the containers as arrays of the table, see converted(), or None if one of them is in doubt as a whole, there is
- *     no table, or their members are more;
- *     the kinds of the containers that are not empty. */
+/* look(data[, table, most]): None for what is not strict JSON, else a Found. Its arrays are of the table; they are None if
+ * a container is in doubt as a whole, if there is no table, or if their members are more. */
 static PyObject *want_look(Want *self, PyObject *args)
 {
-    const char *start;
-    Py_ssize_t length;
-    PyObject *table = Py_None;
+    PyObject *data, *table = Py_None;
     self->left = 0;
-    if (!PyArg_ParseTuple(args, "y#|On", &start, &length, &table, &self->left))
+    if (!PyArg_ParseTuple(args, "S|On", &data, &table, &self->left))
         return NULL;
     if (table != Py_None && !PyObject_TypeCheck(table, &TableType)) {
         PyErr_SetString(PyExc_TypeError, "a Table is expected");
         return NULL;
     }
-    PyObject *found = PyList_New(self->slots + 4);
+    Found *found = found_new(data, self->slots);
     if (!found)
         return NULL;
-    for (Py_ssize_t i = 0; i < self->slots + 4; i++) {
-        Py_INCREF(Py_None);
-        PyList_SET_ITEM(found, i, Py_None);
-    }
-    Text t = {start, start + length, start, 0};
+    const char *start = PyBytes_AS_STRING(data);
+    Text t = {start, start + PyBytes_GET_SIZE(data), start, 0};
     self->found = found;
     self->count = 0;
     self->first_at = -1;
+    self->held = 0;
     self->table = (Table *)table;
     self->arrays = table == Py_None ? NULL : PyList_New(0);
-    PyList_SetItem(found, self->slots + 3, self->held = PyList_New(0));
     int result = whole(&t, self, self->root);
     self->found = NULL;
-    if (result == 1 && !PyErr_Occurred()) {
-        PyList_SetItem(found, self->slots, PyLong_FromSsize_t(self->count));
-        PyList_SetItem(found, self->slots + 1, PyLong_FromSsize_t(self->first_at));
-        if (self->arrays)
-            PyList_SetItem(found, self->slots + 2, self->arrays);
-        self->arrays = NULL;
-        return found;
-    }
+    found->count = self->count;
+    found->first_at = self->first_at;
+    found->held = self->held;
+    found->arrays = self->arrays;
+    self->arrays = NULL;
+    if (result == 1 && !PyErr_Occurred())
+        return (PyObject *)found;
     Py_DECREF(found);
-    Py_CLEAR(self->arrays);
     if (PyErr_Occurred())
         return NULL;
     Py_RETURN_NONE;
 }
 
 static PyMethodDef want_methods[] = {
-    {"look", (PyCFunction)want_look, METH_VARARGS, "Spans of what is wanted of a text, or None if it is not strict JSON."},
+    {"look", (PyCFunction)want_look, METH_VARARGS, "Where in a text lies what is wanted; None if it is not strict JSON."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1122,9 +1241,78 @@ static PyTypeObject WantType = {
     .tp_methods = want_methods,
 };
 
+/* ---- a text with other parts ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    Py_ssize_t start, end, length;
+    const char *text;
+} Edit;
+
+/* Put an edit among the n sorted ones; most come in order. */
+static void sort_in(Edit *edits, Py_ssize_t n, Edit edit)
+{
+    for (; n > 0 && edits[n - 1].start > edit.start; n--)
+        edits[n] = edits[n - 1];
+    edits[n] = edit;
+}
+
+/* The size of the edited text; -1 if an edit is none, or lies outside the text or within another. */
+static Py_ssize_t read_edits(PyObject *list, Py_ssize_t size, Edit *edits)
+{
+    Py_ssize_t n = PyList_GET_SIZE(list), at = 0, room = size;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) < 3 || !PyBytes_Check(PyTuple_GET_ITEM(item, 2))) {
+            PyErr_SetString(PyExc_TypeError, "edits are (start, end, bytes)");
+            return -1;
+        }
+        PyObject *text = PyTuple_GET_ITEM(item, 2);
+        Edit edit = {PyLong_AsSsize_t(PyTuple_GET_ITEM(item, 0)), PyLong_AsSsize_t(PyTuple_GET_ITEM(item, 1)),
+                     PyBytes_GET_SIZE(text), PyBytes_AS_STRING(text)};
+        sort_in(edits, i, edit);
+    }
+    for (Py_ssize_t i = 0; i < n; at = edits[i++].end) {
+        if (edits[i].start < at || edits[i].end < edits[i].start || edits[i].end > size) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "an edit lies outside the text, or within another");
+            return -1;
+        }
+        room += edits[i].length - (edits[i].end - edits[i].start);
+    }
+    return room;
+}
+
+/* edited(data, [(start, end, bytes, ...), ...]): the bytes with what stands at each place replaced */
+static PyObject *edited(PyObject *module, PyObject *args)
+{
+    PyObject *data, *list, *result = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "SO!", &data, &PyList_Type, &list))
+        return NULL;
+    Py_ssize_t n = PyList_GET_SIZE(list), size = PyBytes_GET_SIZE(data), at = 0;
+    Edit *edits = PyMem_Malloc((n + 1) * sizeof(Edit));
+    if (!edits)
+        return PyErr_NoMemory();
+    Py_ssize_t room = read_edits(list, size, edits);
+    if (room >= 0 && (result = PyBytes_FromStringAndSize(NULL, room))) {
+        const char *from = PyBytes_AS_STRING(data);
+        char *p = PyBytes_AS_STRING(result);
+        for (Py_ssize_t i = 0; i < n; at = edits[i++].end) {
+            memcpy(p, from + at, edits[i].start - at);
+            p += edits[i].start - at;
+            memcpy(p, edits[i].text, edits[i].length);
+            p += edits[i].length;
+        }
+        memcpy(p, from + at, size - at);
+    }
+    PyMem_Free(edits);
+    return result;
+}
+
 /* ---- the module ------------------------------------------------------------------------------------------------ */
 
 static PyMethodDef functions[] = {
+    {"edited", edited, METH_VARARGS, "Bytes with what stands at each (start, end, bytes, ...) of a list replaced."},
     {"strict", strict, METH_O, "Whether bytes are one object in strict JSON; False in any doubt."},
     {NULL, NULL, 0, NULL},
 };
@@ -1134,7 +1322,8 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "tel._skim", NULL
 PyMODINIT_FUNC PyInit__skim(void)
 {
     PyObject *module = PyModule_Create(&definition);
-    if (!module || PyModule_AddType(module, &WantType) || PyModule_AddType(module, &TableType)) {
+    if (!module || PyModule_AddType(module, &WantType) || PyModule_AddType(module, &TableType) ||
+        PyModule_AddType(module, &FoundType)) {
         Py_XDECREF(module);
         return NULL;
     }

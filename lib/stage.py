@@ -95,15 +95,11 @@ class Stage(cli.Run):
 
     def _arrivals(self, given=None):
         """Yield the items that arrive and are no end records, counted; `number` tells the place of each."""
-
-        def numbered():
-            for number, item in enumerate(self.arriving.items, 1):
-                self.number = number
-                yield self._fitting(item)
-
-        for item in self.watched(self.ends.body(numbered(), NAME, given or _never, self.written)):
+        body = self.ends.body(self.arriving.items, NAME, given or _never, self.written)
+        for number, item in self.watched(body):
+            self.number = number
             self.stats.read += 1
-            yield item
+            yield self._fitting(item)
 
     def _fitting(self, item):
         """An item, or an Overlong in its place if its line is longer than this stage accepts."""
@@ -133,7 +129,7 @@ class Stage(cli.Run):
         """With a crew, lines count when their block comes back, and their places come as (name, number)."""
         if self.crew is None:
             return super()._counted(lines, source)
-        return (((source.name, source.line), line) for line in lines)
+        return (((source.name, number), line) for number, line in lines)
 
     def cut(self, source):
         """The lines of an Input; with a crew, what stands for them."""

@@ -38,7 +38,7 @@ class Sums:
         spans = self._find(data)
         if spans is None:
             return False
-        payload, inner, outer = spans[:3]
+        payload, inner, outer = spans
         span = outer if payload is None else inner
         if span is None:
             return payload is None or data[payload[0]] == ord("{")

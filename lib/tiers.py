@@ -37,9 +37,9 @@ def proves(ping):
 
 
 def finder(ways):
-    """A function of a ping's bytes: a list that begins with the span, or None, of each of some ways; None in doubt.
+    """A function of a ping's bytes: the spans of what lies at some ways, whose `text(n)` says what; None in doubt.
 
-    None, and no function, where the tier has none.
+    A span, or a text, is None where nothing lies. None, and no function, where the tier has none.
     """
     return _ask("finder")(tuple(ways))
 

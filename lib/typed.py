@@ -46,7 +46,6 @@ class _Decoders(dict):
     """
 
     def __init__(self, known):
-        super().__init__()
         self._known = known
 
     def __missing__(self, shape):
