@@ -5,6 +5,7 @@ member, a wrong bucket and a count that is no integer are errors of the decoders
 """
 
 import functools
+import itertools
 import os
 
 import msgspec
@@ -18,6 +19,7 @@ _ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
 _DIGITS = "0123456789"  # what the names of buckets end with
 _NEVER = os.urandom(16).hex()  # begins a name that no input can hold
 _ABSENT = msgspec.Raw(b"-1")
+_counted = itertools.count().__next__
 
 
 class Histogram(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -32,9 +34,10 @@ class Histogram(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     log_sum_squares: msgspec.Raw = _ABSENT
     sum_squares_lo: int = -1
     sum_squares_hi: int = -1
+    number: int = msgspec.field(default_factory=_counted, name=_NEVER)  # of those made so far
 
 
-_MEMBERS = Histogram.__struct_fields__
+_MEMBERS = Histogram.__struct_encode_fields__
 _decode = msgspec.json.Decoder(dict[str, Histogram]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -88,17 +91,19 @@ class Heads:
         return found and found[1]
 
     def _found(self, text):
-        """(all names, those of them in doubt, the arrays of the others); None where types do not fit."""
+        """(all names, the places of those in doubt, the arrays of the others); None where types do not fit."""
+        before = _counted()
         try:
             found = _decode(text)
+            if _counted() - before > len(found) + 1:  # a name is there twice
+                return None
             rows, odd = self._rows(found)
-            arrays = _encode(rows)
+            return list(found), odd, _encode(rows)
         except _ERRORS:
             return None
-        return None if text.count(heads.ONCE) > len(found) else (list(found), odd, arrays)  # a name may be there twice
 
     def _rows(self, found):
-        """({name: array} of histograms, the names of those in doubt). Raises ValueError."""
+        """({name: array} of histograms, the places of those in doubt). Raises ValueError."""
         decoders, rows, reals, odd = self._decoders, {}, [], []
         for name, histogram in found.items():
             log_sum, log_sum_squares = histogram.log_sum, histogram.log_sum_squares
@@ -114,7 +119,7 @@ class Heads:
                     histogram.sum_squares_hi,
                 )
             except _ERRORS:
-                odd.append(name)
+                odd.append(len(rows) + len(odd))
         _check_reals(b",".join(reals))
         return rows, odd
 
@@ -149,23 +154,33 @@ def _has_odd_minus(text):
 
 
 def _doubts(text, names, odd, arrays):
-    """Yield the doubts of a parted.Container that the `odd` ones among the names are, in their order.
+    """Yield the doubts of a parted.Container that the names at the `odd` places are, in their order.
 
     Raises ValueError for one that is not written as clients do, BadData for one that is no JSON. No name is found
     elsewhere: what is not in doubt has no names in it but those of the members of a Histogram, and bounds.
     """
-    end = at = 0
-    for name in odd:
-        following = names[names.index(name) + 1 :]
-        start = text.index(f'"{name}":{{', end)
-        end = text.index(f',"{following[0]}":{{', start) if following else len(text) - 1
+    end, at, last = 0, 0, len(names) - 1
+    for place in odd:
+        name, share = names[place], place / len(names)
+        start = _once(text, f'"{name}":{{', end, share)
+        end = text.index(f',"{names[place + 1]}":{{', start) if place < last else len(text) - 1
         if name in _MEMBERS or text[start - 1] not in "{," or text[end - 1] != "}":
             raise ValueError(name)
         if len(document.parsed(f"{{{text[start:end]}}}")) != 1:
             raise ValueError(name)
-        good = next((each for each in following if each not in odd), None)
-        at = len(arrays) - (arrays == b"{}") if good is None else arrays.index(b'"%s":[' % good.encode(), at)
+        good = next((names[each] for each in range(place + 1, last + 1) if each not in odd), None)
+        if good is None:
+            at = len(arrays) - (arrays == b"{}")
+        else:
+            at = _once(arrays, b'"%s":[' % good.encode(), at, share)
         yield start, end, at
+
+
+def _once(text, mark, start, share):
+    """Where in a text lies what it has once, not before a place, and most likely at a share of the whole (0 to 1)."""
+    likely, span = int(len(text) * share), len(text) // 8
+    found = text.find(mark, max(start, likely - span), likely + span)
+    return text.index(mark, start) if found < 0 else found
 
 
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw).decode
