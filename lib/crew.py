@@ -11,14 +11,13 @@ import os
 import select
 import signal
 from collections import deque
-from multiprocessing.connection import Pipe
 
-from tel import ranges, slots, worker
+from tel import channel, ranges, slots, worker
 from tel.errors import NotWhole
 from tel.stage import text_of
 from tel.streams import Overlong
 
-AHEAD, FEWEST = 4, 16  # blocks for each worker, and for all, that are given out, or back and waiting for an earlier one
+AHEAD, FEWEST = 4, 24  # blocks for each worker, and for all, that are given out, or back and waiting for an earlier one
 GIVEN = 4  # of these, the blocks that a worker has: the next one is there when one is done, even if we are busy
 
 
@@ -36,8 +35,8 @@ class Crew:
         self.stages, self.count, self.ordered = stages, count, ordered
         self._memory = slots.Slots(max(AHEAD * count, FEWEST), stages[0].max_line)
         self._intake = slots.Intake(self._memory, self._free, self._give)
-        self._children, self._tasks = {}, {}  # by connection: a worker's process id, and the numbers of its blocks
-        self._polled, self._by_fd = select.poll(), {}  # the connections, and each by its descriptor
+        self._children, self._tasks = {}, {}  # by channel: a worker's process id, and the numbers of its blocks
+        self._polled, self._by_fd = select.poll(), {}  # the channels, and each by the descriptor that is read
         self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
         self._ready, self._failure = [], None
@@ -116,12 +115,14 @@ class Crew:
         self.settle()
         places, count, start = ranges.places(source, limit), 0, 0
         while True:
-            while self._memory.free and (place := next(places, None)):
-                self._give(ranges.Range(self._memory.free.pop(), source, *place, limit), self._hear)
+            self._hear(0)  # who is done must not wait for us
+            while self._memory.free and self._has_room() and (place := next(places, None)):
+                self._give(ranges.Range(self._memory.free.pop(), source, *place, limit))
             if not self._given:
                 return start
-            while self._next not in self._back:
+            if self._next not in self._back:
                 self._hear()
+                continue
             result = self._back[self._next]
             if result is None or self._too_many(result):
                 self._forget()
@@ -150,11 +151,15 @@ class Crew:
             self._receive()
         return self._memory.free.pop()
 
-    def _give(self, block, wait=None):
-        """Give a Block to the worker that has least to do, once one has not enough; until then `wait` for Results."""
+    def _has_room(self):
+        """Whether some worker should have more to do."""
         most = GIVEN if self._memory.shared else 1  # two that send each other much would wait for each other
-        while min(map(len, self._tasks.values())) >= most:
-            (wait or self._receive)()
+        return min(map(len, self._tasks.values())) < most
+
+    def _give(self, block):
+        """Give a Block to the worker that has least to do, once one has not enough."""
+        while not self._has_room():
+            self._receive()
         free = min(self._tasks, key=lambda each: len(self._tasks[each]))
         _send(free, block, self._memory)
         self._given[self._number] = block
@@ -184,15 +189,15 @@ class Crew:
             self._memory.free.append(block.slot)
             self._next += 1
 
-    def _hear(self):
-        """Wait for Results; some worker must have a block."""
-        for fd, _ in self._polled.poll():
-            connection = self._by_fd[fd]
+    def _hear(self, patience=None):
+        """Take in the Results that are there; wait for some, if some worker has a block, or so many milliseconds."""
+        for fd, _ in self._polled.poll(patience):
+            other = self._by_fd[fd]
             try:
-                result = connection.recv()
+                result = other.receive()
             except (EOFError, OSError):
                 raise Lost from None
-            self._back[self._tasks[connection].popleft()] = result
+            self._back[self._tasks[other].popleft()] = result
 
     def _too_many(self, result):
         """Whether some stage would have more rejects than it may; a percentage is judged at the end."""
@@ -235,7 +240,7 @@ class Crew:
         """Fork the workers."""
         gc.freeze()
         for _ in range(self.count):
-            ours, theirs = Pipe()
+            ours, theirs = channel.pair()
             child = os.fork()
             if child == 0:
                 try:
@@ -244,21 +249,21 @@ class Crew:
                     os._exit(0)
             theirs.close()
             self._children[ours], self._tasks[ours] = child, deque()
-            self._by_fd[ours.fileno()] = ours
-            self._polled.register(ours, select.POLLIN)
+            self._by_fd[ours.reading] = ours
+            self._polled.register(ours.reading, select.POLLIN)
 
     def _stop(self):
-        for connection in self._children:
-            connection.close()
+        for each in self._children:
+            each.close()
         for child in self._children.values():
             os.waitpid(child, 0)
 
 
-def _send(connection, block, memory):
+def _send(other, block, memory):
     """Send a block; a worker that is gone is no broken pipe of ours."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        worker.send(connection, block, memory)
+        worker.send(other, block, memory)
     except OSError:
         raise Lost from None
     finally:
@@ -266,16 +271,20 @@ def _send(connection, block, memory):
 
 
 def _are_too_many(stage, tally):
-    limit, lines = stage.rejects.limit, sum(tally.rejects.lines.values())
-    return limit and not limit.percent and sum(stage.stats.rejected.values()) + lines > limit.most
+    limit, found = stage.rejects.limit, tally.rejects
+    if not limit or limit.percent or not found:
+        return False
+    return sum(stage.stats.rejected.values()) + sum(found.lines.values()) > limit.most
 
 
 def _book(stage, tally, before):
     """Put what happened in a stage to its account; places are numbered on from those `before`."""
     stage.stats.read += tally.read
     stage.stats.written += tally.written
-    stage.stats.dropped += tally.dropped
+    if tally.dropped:
+        stage.stats.dropped += tally.dropped
     stage.out.written += tally.bytes
     stage.seen.raw += tally.raw
     stage.seen.records += tally.records
-    stage.rejects.book_all(tally.rejects, before)
+    if tally.rejects:
+        stage.rejects.book_all(tally.rejects, before)

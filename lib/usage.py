@@ -181,12 +181,14 @@ class Options(dict):
 
     def date(self, name):
         """A date as YYYYMMDD, from `20130903` or `2013-09-03`; today (UTC) where the option is not given."""
+        from datetime import date  # slow to import, if less so than what strptime needs
+
         text = self[name]
         if text is None:
             return time.strftime("%Y%m%d", time.gmtime())
         match = re.fullmatch(r"(\d{4})(-?)(\d\d)\2(\d\d)", text, re.ASCII)
         try:
-            time.strptime("".join(match.group(1, 3, 4)), "%Y%m%d")
+            date(*map(int, match.group(1, 3, 4)))
         except (AttributeError, ValueError):
             raise UsageError(f"{name} takes a date like 20130903 or 2013-09-03, not {text!r}") from None
         return "".join(match.group(1, 3, 4))

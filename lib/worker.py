@@ -11,7 +11,8 @@ from tel.rejects import batch_of
 from tel.stage import text_of
 
 # What came of one block: the lines that came out, a Tally of each stage. The lines themselves where they found no
-# room in the block's slot, else their sizes there; `names` are what the last stage puts before them, if it does.
+# room in the block's slot, else their sizes there; `names` are what the last stage puts before them, if it does. Of
+# what was `dropped`, a Counter, and of `rejects`, a Batch, most blocks have none: False.
 Result = namedtuple("Result", "names sizes lines tallies")
 Tally = namedtuple("Tally", "read written bytes dropped raw records rejects")
 
@@ -28,15 +29,13 @@ def _noted(rejects):
     return notes
 
 
-def serve(stages, memory, connection):
+def serve(stages, memory, ours):
     """Work on the Blocks that come, until there are no more; None is the result of one in which a stage fails."""
-    mine = connection.fileno()
-    os.closerange(3, mine)  # what the parent has locked is free once it ends, and its other workers see that
-    os.closerange(mine + 1, os.sysconf("SC_OPEN_MAX"))
+    _close_all_but(ours.reading, ours.writing)  # what the parent has locked is free once it ends, as others see
     notes = [_noted(stage.rejects) for stage in stages]
     while True:
         try:
-            block = received(connection, memory)
+            block = received(ours, memory)
         except EOFError:
             return
         _reset(stages, notes)
@@ -44,21 +43,28 @@ def serve(stages, memory, connection):
             result = _result(stages, notes, block, memory)
         except Exception:
             result = None
-        connection.send(result)
+        ours.send(result)
 
 
-def send(connection, block, memory):
+def _close_all_but(*kept):
+    """Close all descriptors but the standard ones and some others."""
+    places = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    for before, after in zip(places, places[1:]):
+        os.closerange(before + 1, after)
+
+
+def send(other, block, memory):
     """Send a Block, and what lies in its slot where that is not shared. Raises OSError."""
-    connection.send(block)
+    other.send(block)
     if not memory.shared:
-        connection.send_bytes(memory[block.slot].get(0, block.size))
+        other.send_bytes(memory[block.slot].get(0, block.size))
 
 
-def received(connection, memory):
+def received(ours, memory):
     """The Block that comes next. Raises EOFError."""
-    block = connection.recv()
+    block = ours.receive()
     if not memory.shared:
-        memory[block.slot].put(0, connection.recv_bytes())
+        memory[block.slot].put(0, ours.receive_bytes())
     return block
 
 
@@ -90,6 +96,5 @@ def _reset(stages, notes):
 
 def _tally(stage, noted):
     counts, seen = stage.stats, stage.seen
-    return Tally(
-        counts.read, counts.written, stage.out.written, counts.dropped, seen.raw, seen.records, batch_of(noted)
-    )
+    dropped, rejects = bool(counts.dropped) and counts.dropped, bool(noted) and batch_of(noted)
+    return Tally(counts.read, counts.written, stage.out.written, dropped, seen.raw, seen.records, rejects)

@@ -16,7 +16,7 @@ FILTERS = sorted(path.stem for path in (ROOT / "filters").glob("*.py") if path.s
 LAYERS = [
     "exits", "errors", "heap", "memory", "proof", "jsonl", "document", "compress", "streams", "page", "fetch", "ends", "stats", "report", "rejects", "pings", "records", "message", "bagheera",
     "arrays", "definitions", "percentiles", "bars", "sample", "schema", "query", "store", "positions", "staging", "retrieve", "salvage", "tree", "lookup", "revisions", "server", "sources", "history", "unified", "parted", "heads", "canonical", "typed", "compiled", "tiers", "parts", "sums", "validate", "convert",
-    "resolve", "persist", "kafka", "consume", "produce", "change", "encodings", "counters", "spool", "recovery", "window", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "measures", "dashboard", "job", "sorter", "grouping", "mapreduce", "edges", "rehearsal", "answer", "names", "folder", "publish", "program", "usage", "cli", "stage", "slots", "ranges", "worker", "crew", "chain",
+    "resolve", "persist", "kafka", "consume", "produce", "change", "encodings", "counters", "spool", "recovery", "window", "committer", "submission", "packed", "sender", "receiver", "service", "httpd", "reception", "pairs", "manifest", "script", "fields", "values", "measures", "dashboard", "job", "sorter", "grouping", "mapreduce", "edges", "rehearsal", "answer", "names", "folder", "publish", "program", "usage", "cli", "stage", "slots", "ranges", "channel", "worker", "crew", "chain",
 ]  # fmt: skip
 OWNERS = {
     "ujson": "jsonl",
