@@ -35,7 +35,7 @@ setup(
     package_data={"tel": ["data/*.json", "data/dashboard/*"]},
     install_requires=["docopt", "ujson>=5.7", "zstandard>=0.18"],
     ext_modules=[  # without a C compiler the other tiers serve
-        Extension("tel._skim", ["lib/skim.c"], depends=["lib/hash.h"], optional=True),
+        Extension("tel._skim", ["lib/skim.c"], depends=glob.glob("lib/*.h"), optional=True),
         Extension("tel._sums", ["lib/sums.c"], depends=["lib/hash.h"], optional=True),
     ],
     extras_require={

@@ -1,5 +1,8 @@
 /* The hash of a name, for the tables and the search for repeated names of the compiled modules. */
 
+#pragma once
+
+#include <Python.h>
 #include <stdint.h>
 #include <string.h>
 
