@@ -2,15 +2,16 @@
 
 import os
 import pickle
+import socket
 
 HEAD = 8  # bytes of a size, the lowest first
 
 
 class Channel:
-    """One of two ends: a descriptor to read from and one to write to."""
+    """One of two ends, by its descriptor. What is sent waits, as much as a socket holds, until it is received."""
 
-    def __init__(self, reading, writing):
-        self.reading, self.writing = reading, writing
+    def __init__(self, end):
+        self.fd = end.detach()
 
     def send(self, item):
         """Send an object. Raises OSError; BrokenPipeError where nobody is left to read and the signal is ignored."""
@@ -24,7 +25,7 @@ class Channel:
         """The same for bytes, which are not pickled."""
         left = memoryview(len(data).to_bytes(HEAD, "little") + data)
         while left:
-            left = left[os.write(self.writing, left) :]
+            left = left[os.write(self.fd, left) :]
 
     def receive_bytes(self):
         """The bytes that come next."""
@@ -33,20 +34,18 @@ class Channel:
     def _exactly(self, size):
         pieces = []
         while size > 0:
-            piece = os.read(self.reading, size)
+            piece = os.read(self.fd, size)
             if not piece:
                 raise EOFError
             pieces.append(piece)
             size -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def close(self):
         """Close this end."""
-        os.close(self.reading)
-        os.close(self.writing)
+        os.close(self.fd)
 
 
 def pair():
     """Two Channels, the ends of one."""
-    (to_first, from_second), (to_second, from_first) = os.pipe(), os.pipe()
-    return Channel(to_first, from_first), Channel(to_second, from_second)
+    return tuple(map(Channel, socket.socketpair()))

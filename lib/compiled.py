@@ -145,7 +145,7 @@ class Outline(pings.TextOutline):
     def _arrays(self, version):
         """What parted.Containers of a ping are made of by the definitions of a Version; None in doubt."""
         table = _table(version)
-        _GUESSES.used(table, self)
+        _GUESSES.used(table, self._found.text(_REVISION_SLOT[self.generation]))
         found = self._found if self._table is table else _WANT.look(self._data, table, pings.MOST_HISTOGRAMS)
         return found.arrays
 
@@ -185,19 +185,19 @@ class _Guesses(dict):
         start = at + len(self.NAME)
         return None if at < 0 else self.get(data[start : data.find(b'"', start, start + self.LONGEST)])
 
-    def used(self, table, outline):
-        """Hear which Table the ping of an Outline needed."""
+    def used(self, table, revision):
+        """Hear which Table a ping needed, and the text of the revision that it names, or None."""
         if table is self._last:
             self._times += 1
             if self._times > self.WHILE:
                 return
         else:
             self._last, self._times = table, 0
-        url = outline.revision
-        if url.__class__ is str and self.get(url.encode()) is not table:
+        url = revision[1:-1] if revision else b""
+        if 0 < len(url) < self.LONGEST and self.get(url) is not table:
             if len(self) >= self.MOST:
                 self.clear()
-            self[url.encode()] = table
+            self[url] = table
 
 
 _GUESSES = _Guesses()

@@ -13,11 +13,11 @@ import signal
 from collections import deque
 
 from tel import channel, ranges, slots, worker
-from tel.errors import NotWhole
+from tel.errors import BadData, NotWhole
 from tel.stage import text_of
 from tel.streams import Overlong
 
-AHEAD, FEWEST = 4, 24  # blocks for each worker, and for all, that are given out, or back and waiting for an earlier one
+AHEAD, FEWEST = 4, 16  # blocks for each worker, and for all, that are given out, or back and waiting for an earlier one
 GIVEN = 4  # of these, the blocks that a worker has: the next one is there when one is done, even if we are busy
 
 
@@ -36,7 +36,7 @@ class Crew:
         self._memory = slots.Slots(max(AHEAD * count, FEWEST), stages[0].max_line)
         self._intake = slots.Intake(self._memory, self._free, self._give)
         self._children, self._tasks = {}, {}  # by channel: a worker's process id, and the numbers of its blocks
-        self._polled, self._by_fd = select.poll(), {}  # the channels, and each by the descriptor that is read
+        self._polled, self._by_fd = select.poll(), {}  # the channels, and each by its descriptor
         self._given, self._back = {}, {}  # the Blocks and, once they are back, Results by number
         self._number = self._next = 0
         self._ready, self._failure = [], None
@@ -234,7 +234,12 @@ class Crew:
         failed = [at for at, stage in enumerate(self.stages) if stage.status]
         stages = self.stages[failed[-1] if failed else 0 :]
         for stage, following in zip(stages, stages[1:]):
-            following.hear([] if stage.status else stage.ending())
+            try:
+                following.hear([] if stage.status else stage.ending())
+            except BadData as error:
+                if following.last:
+                    raise
+                following.fail(error)
 
     def _start(self):
         """Fork the workers."""
@@ -249,8 +254,8 @@ class Crew:
                     os._exit(0)
             theirs.close()
             self._children[ours], self._tasks[ours] = child, deque()
-            self._by_fd[ours.reading] = ours
-            self._polled.register(ours.reading, select.POLLIN)
+            self._by_fd[ours.fd] = ours
+            self._polled.register(ours.fd, select.POLLIN)
 
     def _stop(self):
         for each in self._children:

@@ -4,6 +4,7 @@ import os
 
 from tel import slots
 from tel.ends import PREFIX
+from tel.errors import IOFailed
 from tel.streams import STDIN
 
 FEWEST, LINES = 4, 1 << 13  # ranges that a file must have, and lines that a range may have
@@ -65,7 +66,10 @@ def _line_end(source, at, limit):
     """The place behind the line that goes on at a place; None if it does not end soon."""
     until = at + limit
     while at < until:
-        piece = source.peek(at, SEARCHED)
+        try:
+            piece = source.peek(at, SEARCHED)
+        except IOFailed:
+            return None  # who reads all of it says so in its turn
         end = piece.find(b"\n")
         if end >= 0:
             return at + end + 1

@@ -256,8 +256,18 @@ class Stage(cli.Run):
             yield self._fitting(item) if self.before else item
 
     def hear(self, said):
-        """Take in, at once, that all of this stage's input has come, and these end records after it."""
-        self.ends.hear(said, NAME, self.stats.read, self.stats.written, bool(self.raw and self.raw()))
+        """Take in, at once, that all of this stage's input has come, and these end records after it.
+
+        Raises BadData for one that is too long, where there are no rejects.
+        """
+        ends = []
+        for item in map(self._fitting, said):
+            if item.__class__ is Overlong:
+                self.stats.read += 1
+                self.rejects.line(item.error(), f"{NAME}:{self.stats.read}", item)
+            else:
+                ends.append(item)
+        self.ends.hear(ends, NAME, self.stats.read, self.stats.written, bool(self.raw and self.raw()))
         if self.options["--progress"]:
             stats.Progress(self.stats).show("\n")
 

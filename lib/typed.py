@@ -119,6 +119,8 @@ class Heads:
                     histogram.sum_squares_hi,
                 )
             except _ERRORS:
+                if bytes(histogram.values).find(b"{", 1) > 0:
+                    raise ValueError(name) from None  # it may hide what looks like another
                 odd.append(len(rows) + len(odd))
         _check_reals(b",".join(reals))
         return rows, odd
@@ -157,7 +159,7 @@ def _doubts(text, names, odd, arrays):
     """Yield the doubts of a parted.Container that the names at the `odd` places are, in their order.
 
     Raises ValueError for one that is not written as clients do, BadData for one that is no JSON. No name is found
-    elsewhere: what is not in doubt has no names in it but those of the members of a Histogram, and bounds.
+    before an object elsewhere: in a Histogram that is that of its values, in which there are no others.
     """
     end, at, last = 0, 0, len(names) - 1
     for place in odd:

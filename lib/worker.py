@@ -31,7 +31,8 @@ def _noted(rejects):
 
 def serve(stages, memory, ours):
     """Work on the Blocks that come, until there are no more; None is the result of one in which a stage fails."""
-    _close_all_but(ours.reading, ours.writing)  # what the parent has locked is free once it ends, as others see
+    os.closerange(3, ours.fd)  # what the parent has locked is free once it ends, and its other workers see that
+    os.closerange(ours.fd + 1, os.sysconf("SC_OPEN_MAX"))
     notes = [_noted(stage.rejects) for stage in stages]
     while True:
         try:
@@ -44,13 +45,6 @@ def serve(stages, memory, ours):
         except Exception:
             result = None
         ours.send(result)
-
-
-def _close_all_but(*kept):
-    """Close all descriptors but the standard ones and some others."""
-    places = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
-    for before, after in zip(places, places[1:]):
-        os.closerange(before + 1, after)
 
 
 def send(other, block, memory):

@@ -224,6 +224,10 @@ def test_whatever_is_in_a_file_that_is_named(given, place):
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check --report=json | tel-convert", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --check", "good"),
+    (f"{RESOLVE} | tel-validate --rejects r1 --max-line 20", "empty"),  # an end record that is too long is none
+    (f"{RESOLVE} | tel-validate --rejects r1 --max-line 20 --max-bad 0 | {PERSIST}", "empty"),
+    (f"{RESOLVE} | tel-validate --max-line 20", "empty"),
+    (f"{RESOLVE} | tel-validate | {PERSIST} --max-line 20 --rejects r1", "empty"),
     (f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 --whole --report=json", "bad"),
     (f"{RESOLVE} --rejects r0 | tel-validate --rejects r1 --unknown drop --report", "bad"),
     (f"{RESOLVE} --rejects r0 --max-bad 50% | tel-validate --rejects r1 --max-bad 50%", "bad"),

@@ -295,6 +295,9 @@ ODD_FIELDS = {
 }
 SKEWED = PLAIN.replace(',"1"', ',9"1"')
 BRIEF = '{"range":[1,2],"bucket_count":3,"histogram_type":2,"values":{},"sum":2}'
+HIDING = BRIEF.replace(
+    "{}", f'{{"x":"{"x" * 150}","a:b":{PLAIN},"ver":{{}},"y":"{"y" * 600}"}}'
+)  # a good one, far behind
 TWICE, TORN = BRIEF.replace("{}", '{"0":5,"0":2}'), BRIEF.replace("{}", '{1"0":"0":1,}')
 
 
@@ -316,6 +319,7 @@ TWICE, TORN = BRIEF.replace("{}", '{"0":5,"0":2}'), BRIEF.replace("{}", '{1"0":"
         f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF.replace("{}", """{"0":1,5"1":"2":3,4}""")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF.replace("{}", """{"0":1,1"":"0":1,}""")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN},"ver":{TORN},"a:b":{PLAIN}}}}}',
+        f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN},"a:b":{HIDING},"ver":{PLAIN}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":1,"A":{PLAIN},"U":{PLAIN}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN},9STARTUP_A":{PLAIN}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{TWICE},"U":1,"U":{PLAIN}}}}}',
