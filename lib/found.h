@@ -10,11 +10,12 @@
 #include <string.h>
 #include <structmember.h>
 
-typedef struct Found {
+typedef struct {
     PyObject_VAR_HEAD
-    PyObject *data, *arrays;
+    PyObject *data;
+    PyObject *arrays; /* what is in the containers, see converted(); NULL where that is not wanted or failed */
     Py_ssize_t count, first_at;
-    unsigned held;
+    unsigned held; /* bit i: some container of kind i is not empty */
     struct {
         Py_ssize_t start, end; /* start is -1: nothing was found */
     } at[];
@@ -30,6 +31,9 @@ static Found *found_new(PyObject *data, Py_ssize_t slots)
     Py_INCREF(data);
     self->data = data;
     self->arrays = NULL;
+    self->count = 0;
+    self->first_at = -1;
+    self->held = 0;
     for (Py_ssize_t i = 0; i < slots; i++)
         self->at[i].start = -1;
     return self;

@@ -13,8 +13,7 @@ MARK = f"number of a container {os.urandom(16).hex()}"  # a name that no input c
 
 # A {name: histogram} or {name: {key: histogram}} object in a ping's text: its span, what it is in the storage format
 # without the members in doubt, and for each of these (start, end, at): its span, and where it would stand in `stored`
-# if a comma followed every member there. Where only what was sent is asked for, `stored` is None
-# and `at` says nothing.
+# if a comma followed every member there. Where only what was sent is asked for, `stored` is None and `at` says nothing.
 Container = namedtuple("Container", "start end stored doubts")
 
 

@@ -49,9 +49,7 @@ typedef struct {
     PyObject *keep; /* owns the bytes that the names point into */
     Names counted, first;
     Found *found; /* of the look that is going on */
-    Py_ssize_t count, first_at, left;
-    unsigned held;    /* bit i: some container of kind i is not empty */
-    PyObject *arrays; /* what is in them, see converted(); NULL where that is not wanted or failed */
+    Py_ssize_t left; /* how many members the containers may still have */
     Table *table;
 } Want;
 
@@ -87,11 +85,11 @@ static inline void keep_span(Found *found, Py_ssize_t slot, Py_ssize_t start, Py
 /* Count a container, and keep its kind if something is in it; 0 in doubt. */
 static inline int hold(Want *want, int kind, const char *begin)
 {
-    want->count--;
+    want->found->count--;
     if (*begin != '{' || (begin[1] != '"' && begin[1] != '}'))
         return 0;
     if (begin[1] == '"')
-        want->held |= 1u << kind;
+        want->found->held |= 1u << kind;
     return 1;
 }
 
@@ -118,9 +116,9 @@ static int object(Text *t, Want *want, const Node *node)
         t->p++;
         space(t);
         if (want) {
-            want->count += written(&want->counted, name, length, kind);
-            if (want->first_at < 0 && written(&want->first, name, length, kind))
-                want->first_at = t->p - t->start;
+            want->found->count += written(&want->counted, name, length, kind);
+            if (want->found->first_at < 0 && written(&want->first, name, length, kind))
+                want->found->first_at = t->p - t->start;
         }
         if (node && node->any) {
             uint64_t h = hash_of(name, length);
@@ -143,14 +141,15 @@ static int object(Text *t, Want *want, const Node *node)
         }
         const char *begin = t->p;
         int container = child && child->kind >= 0;
-        Py_ssize_t first_at = want ? want->first_at : 0;
-        if (container && !(child->kind & 2) && want->arrays && (result = converted(t, want, child->kind & 1)) != 0) {
+        Py_ssize_t first_at = want ? want->found->first_at : 0;
+        if (container && !(child->kind & 2) && want->found->arrays &&
+            (result = converted(t, want, child->kind & 1)) != 0) {
             if (result < 0)
                 return result;
         } else if (!plain_integer(t) && (result = value(t, want, child ? child->node : NULL)) != 1)
             return result;
         if (container) {
-            want->first_at = first_at; /* what lies in there is none of its */
+            want->found->first_at = first_at; /* what lies in there is none of its */
             if (!hold(want, child->kind, begin))
                 return 0;
         }
@@ -400,7 +399,7 @@ static int member(Text *t, Want *want, int keyed, Out *out, Doubts *doubts)
     Py_ssize_t length = t->p - name - 1, used = out->p - out->start, at = used + (used > 1);
     if (!byte(t, ':'))
         return 0;
-    want->count += written(&want->counted, name, length, 1);
+    want->found->count += written(&want->counted, name, length, 1);
     Entry *entry = look_up(table, name, length);
     int twin = 0, result = 0;
     if (!entry && length > 8 && !memcmp(name, "STARTUP_", 8)) {
@@ -451,7 +450,7 @@ static int converted(Text *t, Want *want, int keyed)
     Text inner = *t;
     Out *out = &want->table->out;
     Doubts doubts;
-    Py_ssize_t count = want->count;
+    Py_ssize_t count = want->found->count;
     if (word(t, "{}", 2)) /* stays */
         return 1;
     inner.depth++;
@@ -462,14 +461,14 @@ static int converted(Text *t, Want *want, int keyed)
         PyObject *list = doubts.list ? PyList_AsTuple(doubts.list) : PyTuple_New(0), *piece;
         piece = !list ? NULL
                       : Py_BuildValue("nny#N", t->p - t->start, inner.p - t->start, out->start, out->p - out->start, list);
-        result = piece && !PyList_Append(want->arrays, piece) ? 1 : -1;
+        result = piece && !PyList_Append(want->found->arrays, piece) ? 1 : -1;
         Py_XDECREF(piece);
         t->p = inner.p;
     } else if (PyErr_Occurred()) {
         result = -1;
     } else {
-        want->count = count;
-        Py_CLEAR(want->arrays);
+        want->found->count = count;
+        Py_CLEAR(want->found->arrays);
     }
     Py_XDECREF(doubts.list);
     return result;
@@ -494,19 +493,11 @@ static PyObject *want_look(Want *self, PyObject *args)
         return NULL;
     const char *start = PyBytes_AS_STRING(data);
     Text t = {start, start + PyBytes_GET_SIZE(data), start, 0};
+    found->arrays = table == Py_None ? NULL : PyList_New(0);
     self->found = found;
-    self->count = 0;
-    self->first_at = -1;
-    self->held = 0;
     self->table = (Table *)table;
-    self->arrays = table == Py_None ? NULL : PyList_New(0);
     int result = whole(&t, self, self->root);
     self->found = NULL;
-    found->count = self->count;
-    found->first_at = self->first_at;
-    found->held = self->held;
-    found->arrays = self->arrays;
-    self->arrays = NULL;
     if (result == 1 && !PyErr_Occurred())
         return (PyObject *)found;
     Py_DECREF(found);
