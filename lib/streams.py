@@ -14,7 +14,7 @@ import stat
 from tel import compress
 from tel.errors import BadData, IOFailed, NoInput, naming
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19  # larger ones leave the processor's cache before they are used; with smaller ones tools wait more often
 LONG = 4096  # bytes of a line that is handled with care for the cost of copies
 COMPRESSED_BLOCK = 1 << 16
 MAX_LINE = 32 << 20
