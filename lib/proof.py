@@ -12,7 +12,7 @@ import threading
 LONGEST_DIGITS, MOST_BRACKETS = b"0" * 200, 400  # no double overflows; the reference follows what is nested so deeply
 # What a text looks like with every digit a zero, every exponent an `e`, and all else a space.
 ZEROS = bytes(ord("0") if c in b"0123456789+" else ord("e") if c in b"eE" else ord(" ") for c in range(256))
-_EXPONENT = b"0e000"  # what one of three digits looks like in zeros
+_EXPONENT = b"e000"  # what one of three digits looks like in zeros
 _DIGITS = re.compile(rb"[+0-9]*").match
 _BEFORE_NUMBER, _LONG_NUMBER = b":,[ \t\r\n", 64
 _ALL_BUT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
@@ -66,9 +66,9 @@ def _has_exponents(data, zeros):
     """
     at = zeros.rfind(_EXPONENT)  # from the right: `find` takes three times as long on such texts
     while at >= 0:
-        before = data[max(at - _LONG_NUMBER, 0) : at + 1].rstrip(b"0123456789.")
+        before = data[max(at - _LONG_NUMBER, 0) : at].rstrip(b"0123456789.")
         begins = before.removesuffix(b"-")[-1:] in _BEFORE_NUMBER  # an empty one is, too
-        if begins and len(_DIGITS(data, at + 2)[0].lstrip(b"+")) > 2:
+        if begins and len(_DIGITS(data, at + 1)[0].lstrip(b"+")) > 2:
             return True
         at = zeros.rfind(_EXPONENT, 0, at + len(_EXPONENT) - 1)
     return False
