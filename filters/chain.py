@@ -14,7 +14,8 @@ variables, patterns, redirections or other commands. The first tool may read fil
 must read what the one before it hands on.
 
 With -j, a tool that fails says the same too, but may have read more of its input. A worker that is killed ends the
-chain with status 75, and nothing is stored.
+chain with status 75, and nothing is stored. These processes are nicer by 3 (see nice(1)) than the one that takes in
+what they make: what they would all wait for comes first.
 
 Options:
   -j N, --jobs N      Share the work of tel-resolve, tel-validate,

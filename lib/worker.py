@@ -10,6 +10,8 @@ from tel import slots
 from tel.rejects import batch_of
 from tel.stage import text_of
 
+BEHIND = 3  # how much nicer than the parent, for which all would wait: a core that it had to share would stand still
+
 # What came of one block: the lines that came out, a Tally of each stage. The lines themselves where they found no
 # room in the block's slot, else their sizes there; `names` are what the last stage puts before them, if it does. Of
 # what was `dropped`, a Counter, and of `rejects`, a Batch, most blocks have none: False.
@@ -33,6 +35,7 @@ def serve(stages, memory, ours):
     """Work on the Blocks that come, until there are no more; None is the result of one in which a stage fails."""
     os.closerange(3, ours.fd)  # what the parent has locked is free once it ends, and its other workers see that
     os.closerange(ours.fd + 1, os.sysconf("SC_OPEN_MAX"))
+    os.nice(BEHIND)
     notes = [_noted(stage.rejects) for stage in stages]
     while True:
         try:

@@ -552,6 +552,17 @@ def test_a_killed_worker_is_no_smaller_store(truth, place, tmp_path):
     assert hits > KILLS // 5
 
 
+def test_workers_are_nicer():
+    process = subprocess.Popen(["tel-chain", "-j2", "tel-resolve | tel-validate"], stdin=subprocess.PIPE)
+    wait_for_workers(process)
+    until, wanted = time.monotonic() + 10, min(os.getpriority(os.PRIO_PROCESS, process.pid) + 3, 19)
+    nicer = []
+    while nicer != [wanted] * 2 and time.monotonic() < until:
+        nicer = [os.getpriority(os.PRIO_PROCESS, child) for child in workers(process)]
+    process.stdin.close()
+    assert nicer == [wanted] * 2 and process.wait(60) == 0
+
+
 @pytest.mark.parametrize("options", [[], ["-j2"]])
 def test_head_ends_it_silently(options, truth, place):
     line = f"tel-resolve {place}/much | tel-validate"
