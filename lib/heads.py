@@ -6,22 +6,18 @@ and type are right if the head is known. What is not written so is not judged he
 """
 
 import re
+import sys
 from itertools import repeat
 
-from tel import document, jsonl, pings
+from tel import document, jsonl, pings, proof
 from tel.errors import BadData
 from tel.proof import MOST_BRACKETS
 
 LONGEST_VALUES = 4000  # characters: no count in them has more digits than the reference reads
+LONGEST_TAIL = 300  # no number in it is beyond a double
 ONCE = '"bucket_count"'  # which every histogram has
 MOST_DOUBTS = 64  # histograms that are left to be judged alone
 LONGEST_KEPT, MOST_KEPT = 40, 4096  # of the texts whose conversion is remembered
-_NUMBER = r"(?:-(?!0(?![.0-9])))?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,30})?"
-_STATISTICS = (
-    f',"sum":{_NUMBER}(?:,"log_sum":{_NUMBER},"log_sum_squares":{_NUMBER})?'
-    f'(?:,"sum_squares_lo":{_NUMBER},"sum_squares_hi":{_NUMBER})?'
-)
-_ALL_STATISTICS = re.compile(f"{_STATISTICS}(?:\n{_STATISTICS})*").fullmatch
 _DIGITS, _LETTERS = b"0123456789.-", b'abcdefghijklmnopqrstuvwxyz_":'
 _LOGARITHMS, _SQUARES = b',"log_sum":,"log_sum_squares":', b',"sum_squares_lo":,"sum_squares_hi":'
 _ABSENT = ",-1,-1"
@@ -32,6 +28,8 @@ _LACKING = {  # the names of statistics that may follow the values: what stands 
     b',"sum":' + _LOGARITHMS + _SQUARES: "",
 }
 _LEADING_ZERO = re.compile(":0[0-9]").search
+# What a tail looks like with all that a number is made of a zero, and all else but colons an `a`.
+_NUMBERS = bytes(ord("0") if c in b"0123456789.-" else c if c == ord(":") else ord("a") for c in range(256))
 
 
 class Values:
@@ -40,7 +38,7 @@ class Values:
     def __init__(self, layout):
         self.zeros = ["0"] * layout.n_buckets
         self.kept = {"": ",".join(self.zeros)}
-        self.position = {f'"{key}"': at for key, at in layout.position.items()}
+        self.position = {sys.intern(f'"{key}"'): at for key, at in layout.position.items()}
         self._keys = frozenset(self.position)
 
     def keep(self, values, counts):
@@ -199,7 +197,7 @@ def _fit(asked):
     for known, values, _ in asked:
         if values and not known.has_keys(values):
             return False
-    return bool(_ALL_STATISTICS("\n".join([tail for _, _, tail in asked])))
+    return _numbers([tail for _, _, tail in asked]) is not None
 
 
 def _rests(counts, tails):
@@ -215,16 +213,34 @@ def _rests(counts, tails):
 
 def _statistics(tails):
     """For each text that follows the values of a histogram, the five statistics; None in doubt."""
-    joined = "\n".join(tails)
-    if not _ALL_STATISTICS(joined):
+    found = _numbers(tails)
+    if found is None:
         return None
-    text = joined.encode()
-    lacking = map(_LACKING.__getitem__, text.translate(None, _DIGITS).split(b"\n"))
-    numbers = text.translate(None, _LETTERS).decode().split("\n")
+    numbers, lacking = found
     return [
         f",{number[1:].replace(',', f'{_ABSENT},', 1)}" if lack is None else number + lack
-        for number, lack in zip(numbers, lacking)
+        for number, lack in zip(numbers.split("\n"), lacking)
     ]
+
+
+def _numbers(tails):
+    """(lines of the statistics in such texts, a comma before each, and what stands for those that lack in each line).
+
+    None in doubt: names are those of a client, in its order, and what is left is numbers, each behind a colon.
+    """
+    if max(map(len, tails)) > LONGEST_TAIL:
+        return None
+    text = "\n".join(tails).encode()
+    try:
+        lacking = [_LACKING[names] for names in text.translate(None, _DIGITS).split(b"\n")]
+    except KeyError:
+        return None
+    if text.translate(_NUMBERS).rfind(b"a0") >= 0:
+        return None
+    numbers = text.translate(None, _LETTERS).decode()
+    if numbers.rfind("-0") >= 0 or not proof.grammatical(f"[0{numbers}]"):
+        return None
+    return numbers, lacking
 
 
 def _put_names(members, names, doubtful):

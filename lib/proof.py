@@ -39,6 +39,16 @@ def strict(data):
     return bool(valid(data.decode()))
 
 
+def grammatical(text):
+    """Whether a str without NUL is JSON by its grammar; False in doubt.
+
+    >>> grammatical("[1,-2.5]"), grammatical("[1,-]")
+    (True, False)
+    """
+    valid = _checker(os.getpid(), threading.get_ident())
+    return valid is not None and bool(valid(text))
+
+
 def holds(data):
     """Whether bytes begin as an object does, and no checker of the grammar can miss that they are not strict JSON.
 
