@@ -238,7 +238,7 @@ def _numbers(tails):
     if text.translate(_NUMBERS).rfind(b"a0") >= 0:
         return None
     numbers = text.translate(None, _LETTERS).decode()
-    if numbers.rfind("-0") >= 0 or not proof.grammatical(f"[0{numbers}]"):
+    if numbers.rfind("-0") >= 0 or not proof.grammatical(f"[0 {numbers}]"):
         return None
     return numbers, lacking
 

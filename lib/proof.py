@@ -33,10 +33,9 @@ def strict(data):
     >>> strict(b'{"a":1}'), strict(b'{"a":01}')
     (True, False)
     """
-    valid = _checker(os.getpid(), threading.get_ident())
-    if valid is None or b"\0" in data or (b"\\" in data and b"\\ud" in data.lower()) or not holds(data):
+    if b"\0" in data or (b"\\" in data and b"\\ud" in data.lower()) or not holds(data):
         return False
-    return bool(valid(data.decode()))
+    return grammatical(data.decode())
 
 
 def grammatical(text):

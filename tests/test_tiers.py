@@ -314,6 +314,7 @@ TWICE, TORN = BRIEF.replace("{}", '{"0":5,"0":2}'), BRIEF.replace("{}", '{1"0":"
         f'{{"ver":1,{INFO},"histograms":{{}},"keyedHistograms":{{"STARTUP_ADDED":{{"a":{PLAIN}}}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN.replace(""""sum":2""", "")}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{PLAIN.replace("""sum":2""", "")}}}}}',
+        *(CLASSIC.replace('},"sum"', f'}}{odd},"sum"', 1) for odd in (".5", "5", "-")),
         f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{SKEWED.replace("}", """,8"2":0}""", 1)}}}}}',
         f'{{"ver":1,{INFO},"histograms":{{"A":{BRIEF.replace("{}", """{"0":1,5"1":"2":3,4}""")}}}}}',
